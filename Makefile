@@ -1,0 +1,42 @@
+# make demo and make test do everything on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+OUT ?= out/demo
+PY := .venv/bin/python
+
+.PHONY: help setup demo test lint data tiny
+
+help:
+	@echo "make demo   set up .venv, run the main job, say where the picture is"
+	@echo "make test   set up .venv, run the tests"
+	@echo "make lint   check the style        make setup  only set up .venv"
+	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
+
+setup: .venv/.stamp
+
+demo: .venv/.stamp
+	@$(PY) -m dp_helpers demo --out $(OUT)
+
+test: .venv/.stamp
+	@$(PY) -m pytest
+
+lint: .venv/.stamp
+	@$(PY) -m ruff check .
+
+data: .venv/.stamp-data
+	$(PY) data/build/make_data.py
+
+tiny: .venv/.stamp-data
+	$(PY) data/build/make_tiny.py
+
+# The stamps say that the installed packages are those of the files they depend on.
+.venv/.stamp: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	"DreamPaint needs Python 3.11 or newer. Name one, for example: make demo PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(PY) && $(PY) -m pip --version >/dev/null || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (once, several minutes) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.stamp-data: .venv/.stamp data/build/requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r data/build/requirements.txt
+	@touch $@

@@ -1,0 +1,212 @@
+"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | check``.
+
+Status lines and progress bars go to stderr, results to stdout. Bad input ends with one sentence on stderr
+and exit code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from . import catalog, presets
+from .errors import InputError
+from .files import check_can_write, whole_folder
+
+DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "harlequin-armchair", "bay-room", "rectangle"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except InputError as error:
+        print(f"dp_helpers: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ndp_helpers: stopped; nothing was written.", file=sys.stderr)
+        return 130
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Run the main job on one catalogue item and one context."""
+    preset = presets.load(options.preset)
+    item, out = catalog.load_item(_item_folder(options.item or _default("catalog", DEMO_ITEM))), options.out
+    context = catalog.load_context(options.context or _default("contexts", DEMO_CONTEXT))
+    if not context.masks:
+        raise InputError(f"The context {context.name} has no mask: put one into its folder masks/.")
+    mask = context.masks.get(DEMO_MASK) or next(iter(context.masks.values()))
+    check_can_write(out)
+    _quiet()
+    from .demo import run_demo
+
+    report = run_demo(item, context, mask, preset, out, seed=options.seed, steps=options.steps, say=_say)
+    print(json.dumps(report, indent=2))
+    _say(f"the picture is {out / 'figure.png'}")
+
+
+def masks(options: argparse.Namespace) -> None:
+    """Find the object masks of an item and write them, with an overlay to look at."""
+    preset = presets.load(options.preset)
+    item = catalog.load_item(_item_folder(options.item), options.class_noun)
+    check_can_write(options.out)
+    _quiet()
+    from . import plots, segment
+
+    _say(f"finding the {item.class_noun} on {len(item.photos)} photos")
+    shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+    with whole_folder(options.out) as folder:
+        for path, shape in zip(item.paths, shapes, strict=True):
+            shape.save(folder / (path.stem + catalog.MASK_ENDING))
+        plots.save(plots.object_masks(item.photos, shapes, item.title), folder / "overlay.png")
+    print(options.out / "overlay.png")
+
+
+def finetune(options: argparse.Namespace) -> None:
+    """Fine-tune on an item and save the run."""
+    preset = presets.load(options.preset)
+    item = catalog.load_item(_item_folder(options.item), options.class_noun)
+    if options.steps is not None and options.steps < 1:
+        raise InputError(f"--steps is {options.steps}, but must be at least 1.")
+    check_can_write(options.out)
+    _quiet()
+    from . import finetune as training
+    from . import runs, segment
+
+    runs.check_run_folder(options.out)
+    _say(f"finding the {item.class_noun} on {len(item.photos)} photos")
+    shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+    _say(f"fine-tuning on {item.name}")
+    tuned = training.finetune(
+        item, shapes, preset, seed=options.seed, steps=options.steps, output_dir=options.out
+    )
+    _say(f"{len(tuned.losses)} steps in {tuned.seconds['train']:.0f} s; its prompt is {tuned.prompt!r}")
+    print(options.out)
+
+
+def inpaint(options: argparse.Namespace) -> None:
+    """Paint a fine-tuned item into a photo."""
+    photo = catalog.load_photo(options.photo)
+    mask = catalog.load_mask(options.mask, photo.size)
+    check_can_write(options.out, suffix=".png")
+    if not (options.run / "run.json").is_file():
+        raise InputError(
+            f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made."
+        )
+    _quiet()
+    from . import inpaint as painting
+    from . import runs
+
+    tuned = runs.load_run(options.run)
+    preset = presets.load(options.preset or tuned.preset_source)
+    pipe = painting.load_pipeline(preset, tuned)
+    prompt = options.prompt or tuned.prompt
+    _say(f"painting {prompt!r}")
+    result = painting.inpaint(
+        pipe, photo, mask, prompt, preset=preset, seed=options.seed, guidance_scale=options.guidance_scale
+    )
+    print(painting.save_result(result, options.out))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Say whether this machine is ready, one line for each thing."""
+    _quiet()
+    from .check import checks
+
+    everything = True
+    for right, name, found in checks(options.preset):
+        everything &= right
+        print(f"{'OK  ' if right else 'FAIL'} {name}: {found}", flush=True)
+    return 0 if everything else 1
+
+
+def _item_folder(item: str | Path) -> Path:
+    """An item's folder: a path, or a name in data/catalog."""
+    if Path(item).is_dir():
+        return Path(item)
+    try:
+        named = presets.find_data() / "catalog" / item
+    except InputError:
+        named = Path(item)
+    if not named.is_dir():
+        raise InputError(
+            f"There is no item {str(item)!r}: name a folder of photos or an item of data/catalog."
+        )
+    return named
+
+
+def _default(kind: str, name: str) -> Path:
+    """data/KIND/NAME, or the first folder there is in data/KIND."""
+    folder = presets.find_data() / kind
+    folders = [folder / name, *(path for path in sorted(folder.glob("[!.]*")) if path.is_dir())]
+    existing = [path for path in folders if path.is_dir()]
+    if not existing:
+        raise InputError(f"{folder} is empty: check out the whole repository, or run `make data`.")
+    return existing[0]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _quiet() -> None:
+    """Keep the libraries' own loading bars and notes off stderr."""
+    _say("loading the libraries")
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for logging in (diffusers.utils.logging, transformers.utils.logging):
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dp_helpers", description="Paint a catalogue product into a photo.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(run, *, preset: str | None = "tiny") -> argparse.ArgumentParser:
+        added = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        added.set_defaults(command=run)
+        default = preset or "that of the run"
+        added.add_argument("--preset", default=preset, help=f"tiny, sd15 or a TOML file (default: {default})")
+        return added
+
+    def item(added: argparse.ArgumentParser) -> None:
+        added.add_argument("item", help="a folder of photos, or the name of an item in data/catalog")
+        added.add_argument("--class-noun", help="what the item is, if its item.json does not say")
+
+    added = command(demo)
+    added.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: out/demo)")
+    added.add_argument("--item", help=f"default: {DEMO_ITEM}")
+    added.add_argument("--context", type=Path, help=f"a context's folder (default: {DEMO_CONTEXT})")
+    added.add_argument("--steps", type=int, help="default: the preset's")
+    added.add_argument("--seed", type=int, default=0)
+
+    added = command(masks)
+    item(added)
+    added.add_argument("--out", type=Path, required=True, help="folder")
+
+    added = command(finetune)
+    item(added)
+    added.add_argument("--out", type=Path, required=True, help="folder of the run, for example runs/armchair")
+    added.add_argument("--steps", type=int, help="default: the preset's")
+    added.add_argument("--seed", type=int, default=0)
+
+    added = command(inpaint, preset=None)
+    added.add_argument("run", type=Path, help="folder that finetune --out made")
+    added.add_argument("photo", type=Path)
+    added.add_argument("mask", type=Path, help="a picture of the photo's size, white = repaint")
+    added.add_argument("--out", type=Path, required=True, help="PNG file")
+    added.add_argument("--prompt", help="default: the item's")
+    added.add_argument("--guidance-scale", type=float, help="default: the preset's")
+    added.add_argument("--seed", type=int, default=0)
+
+    command(check)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

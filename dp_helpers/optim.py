@@ -1,0 +1,51 @@
+"""8-bit Adam, where it works."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+
+def make_optimizer(groups: list[dict], *, weight_decay: float, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW with 8-bit states from bitsandbytes; when that fails here, torch's own AdamW, with a warning.
+
+    Args:
+        groups: parameter groups as torch's optimizers take them, each with its ``lr``.
+        weight_decay: decoupled weight decay.
+        device: of the parameters.
+    """
+    reason = why_no_8bit(device)
+    if reason is None:
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, weight_decay=weight_decay)
+    warnings.warn(
+        f"8-bit Adam does not work here ({reason}): taking AdamW, which needs more memory.", stacklevel=2
+    )
+    return torch.optim.AdamW(groups, weight_decay=weight_decay)
+
+
+def why_no_8bit(device: torch.device) -> str | None:
+    """Take one real step with 8-bit Adam: None when it works, or else what is wrong.
+
+    Importing bitsandbytes proves nothing: builds without a kernel for the device import well and fail, or do
+    nothing, at the first step.
+    """
+    try:
+        from bitsandbytes.optim import AdamW8bit
+
+        # Smaller tensors than 4096 numbers are kept in 32 bits, and would prove nothing either.
+        weight = torch.nn.Parameter(torch.ones(64, 128, device=device))
+        optimizer = AdamW8bit([weight], lr=1e-2, weight_decay=0.0)
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+    except Exception as error:  # whatever a broken build raises
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else '-'}"
+    states = [
+        value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)
+    ]
+    if not any(value.dtype == torch.uint8 for value in states):
+        return "its states are not 8-bit"
+    moved = bool(torch.isfinite(weight).all()) and bool((weight < 1).all())
+    return None if moved else "its step does nothing"

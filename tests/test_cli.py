@@ -1,0 +1,186 @@
+"""The command line, run as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_item
+from PIL import Image
+
+from dp_helpers import presets
+from dp_helpers.__main__ import main
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def run(*arguments, folder) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "dp_helpers", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+class Done:
+    """What `run` returns, for a command run in this process: torch takes seconds to load, again and again."""
+
+    def __init__(self, arguments, capsys):
+        self.returncode = main([str(argument) for argument in arguments])
+        self.stdout, self.stderr = capsys.readouterr()
+
+
+@pytest.fixture
+def scene(tmp_path, photo, mask):
+    """A working folder with a photo and its mask."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    photo.save(folder / "photo.png")
+    mask.save(folder / "mask.png")
+    return folder
+
+
+@pytest.fixture
+def context(tmp_path, photo, mask):
+    folder = tmp_path / "room"
+    (folder / "masks").mkdir(parents=True)
+    photo.save(folder / "photo.png")
+    mask.save(folder / "masks" / "rectangle.png")
+    return folder
+
+
+def test_photos_in_picture_out(family, item_folder, scene, monkeypatch, capsys):
+    monkeypatch.chdir(scene)
+    preset = family / "preset.toml"
+    done = Done(("masks", item_folder, "--preset", preset, "--out", "masks"), capsys)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(Path("masks/overlay.png"))]
+    assert len(list((scene / "masks").glob("*.mask.png"))) == 3
+
+    options = ("--preset", preset, "--out", "runs/box", "--steps", 2, "--seed", 4)
+    done = Done(("finetune", item_folder, *options), capsys)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(Path("runs/box"))]
+    assert json.loads((scene / "runs/box/run.json").read_text())["seed"] == 4
+
+    arguments = ("inpaint", "runs/box", "photo.png", "mask.png", "--guidance-scale", 5)
+    for name in ("one.png", "same.png"):
+        done = Done((*arguments, "--out", name), capsys)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [name]
+    before, one, same = (
+        np.asarray(Image.open(scene / name)) for name in ("photo.png", "one.png", "same.png")
+    )
+    outside = np.asarray(Image.open(scene / "mask.png")) == 0
+    assert (one == same).all()
+    assert (one[outside] == before[outside]).all() and (one != before).any()
+    parameters = json.loads(Image.open(scene / "one.png").text["dreampaint"])
+    assert parameters["prompt"] == "a sks armchair" and parameters["guidance_scale"] == 5
+
+
+def test_demo(family, item_folder, context, scene):
+    done = run(
+        "demo",
+        "--preset",
+        family / "preset.toml",
+        "--item",
+        item_folder,
+        "--context",
+        context,
+        "--out",
+        "out",
+        "--steps",
+        2,
+        folder=scene,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((scene / "out" / "report.json").read_text())
+    assert json.loads(done.stdout) == report
+    assert report["outside_max_change"] == 0 and report["steps"] == 2
+    assert {"masks", "finetune", "inpaint", "total"} <= report["seconds"].keys()
+    assert 0 < report["peak_memory_mb"] < 1500 and -1 <= report["clip_score"] <= 1
+    assert sorted(path.name for path in (scene / "out").iterdir()) == [
+        "figure.png",
+        "report.json",
+        "result.png",
+    ]
+
+
+def few_photos(count):
+    return lambda scene: make_item(scene.parent / "bad", count)
+
+
+def no_noun(scene):
+    folder = make_item(scene.parent / "bad")
+    (folder / "item.json").unlink()
+    return folder
+
+
+def broken_photo(scene):
+    folder = make_item(scene.parent / "bad")
+    (folder / "photos" / "photo-1.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["finetune", "masks"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (few_photos(0), "0 photos"),
+        (few_photos(1), "1 photo,"),
+        (no_noun, "class noun"),
+        (broken_photo, "photo-1.png"),
+        (lambda scene: scene.parent / "nowhere", "no item"),
+    ],
+    ids=["no photos", "one photo", "no class noun", "broken photo", "no item"],
+)
+def test_bad_items(family, scene, command, make, words):
+    done = run(command, make(scene), "--preset", family / "preset.toml", "--out", "new/out", folder=scene)
+    assert_one_sentence(done, words, scene)
+
+
+def test_bad_masks(scene):
+    Image.new("L", (9, 9), 255).save(scene / "small.png")
+    Image.new("L", (90, 70), 0).save(scene / "empty.png")
+    before = sorted(scene.iterdir())
+    for mask, words in (("small.png", "9 x 9"), ("empty.png", "empty"), ("none.png", "no picture")):
+        done = run("inpaint", "runs/box", "photo.png", mask, "--out", "new/out.png", folder=scene)
+        assert_one_sentence(done, words, scene, before)
+
+
+def test_bad_outputs_runs_and_presets(scene, item_folder):
+    before = sorted(scene.iterdir())
+    painting = ("inpaint", "runs/box", "photo.png", "mask.png", "--out")
+    for arguments, words in (
+        ((*painting, "out.jpg"), "must end with .png"),
+        ((*painting, "out.png"), "not a fine-tuned run"),
+        (("finetune", item_folder, "--out", "photo.png"), "is a file"),
+        (("finetune", item_folder, "--out", "x", "--steps", "0"), "at least 1"),
+        (("finetune", item_folder, "--out", "x", "--preset", "sd99"), "no preset"),
+    ):
+        assert_one_sentence(run(*arguments, folder=scene), words, scene, before)
+
+
+def assert_one_sentence(done, words, scene, before=None):
+    """Exit code 2, one line on stderr with the words, and nothing new on the disk."""
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    expected = before if before is not None else sorted([scene / "mask.png", scene / "photo.png"])
+    assert sorted(scene.iterdir()) == expected
+
+
+def test_check_says_ok_or_fail_a_line(family, scene):
+    done = run("check", "--preset", family / "preset.toml", folder=scene)
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 6 and all(line.startswith(("OK  ", "FAIL")) for line in lines)
+    assert any(line.startswith("OK   8-bit Adam") for line in lines)
+    assert presets.load(family / "preset.toml").models.clip

@@ -1,0 +1,188 @@
+"""Fine-tuning: what is trained, that it is saved whole, and that any diffusers program can load it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import SIDE, TOKENS
+from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+from PIL import Image
+from transformers import CLIPTextModel
+
+from dp_helpers import bank, optim, parts, runs
+from dp_helpers.errors import InputError
+from dp_helpers.finetune import finetune
+
+
+@pytest.fixture(scope="module")
+def tuned(preset, tmp_path_factory):
+    from conftest import make_item
+
+    from dp_helpers import catalog
+
+    folder = tmp_path_factory.mktemp("tuned")
+    item = catalog.load_item(make_item(folder / "red-box"))
+    return finetune(
+        item, item.own_masks, preset, seed=3, output_dir=folder / "runs" / "red-box", progress=False
+    )
+
+
+def weights(module) -> dict[str, torch.Tensor]:
+    return {name: value.float().clone() for name, value in module.state_dict().items()}
+
+
+def test_both_modules_are_trained(preset, tuned):
+    unet, text_encoder, _, _ = parts.load_trainable(preset)
+    assert unet.training and text_encoder.training
+    assert {value.dtype for value in unet.parameters()} == {torch.float32}
+    for before, after in ((unet, tuned.unet), (text_encoder, tuned.text_encoder)):
+        old, new = weights(before), weights(after)
+        assert max((old[name] - new[name]).abs().max() for name in old) > 1e-4
+        assert not after.training
+    assert len(tuned.losses) == 3 and all(np.isfinite(tuned.losses))
+
+
+def test_prompts_are_padded_to_full_length(preset):
+    _, _, tokenizer, _ = parts.load_trainable(preset)
+    ids = parts.encode_prompts(tokenizer, ["a sks armchair", "", "a " * 40])
+    assert ids.shape == (3, TOKENS)
+    assert (ids[1, 1:] == tokenizer.pad_token_id).all()
+
+
+def test_a_saved_run_comes_back_the_same(tuned):
+    again = runs.load_run(tuned.folder)
+    assert (
+        (again.prompt, again.class_noun) == (tuned.prompt, tuned.class_noun) == ("a sks armchair", "armchair")
+    )
+    for one, other in ((tuned.unet, again.unet), (tuned.text_encoder, again.text_encoder)):
+        assert one.dtype == other.dtype == torch.float16
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_run_json_says_how_it_was_made(tuned):
+    settings = json.loads((tuned.folder / "run.json").read_text())
+    assert settings["seed"] == 3 and settings["steps"] == 3 and len(settings["losses"]) == 3
+    assert settings["preset"]["finetune"]["learning_rate"] == 1e-3
+    assert settings["item"]["photos"] == ["photo-1.png", "photo-2.png", "photo-3.png"]
+    assert {"torch", "diffusers", "bitsandbytes"} <= settings["versions"].keys()
+
+
+def test_plain_diffusers_loads_a_run(tuned, family):
+    unet = UNet2DConditionModel.from_pretrained(tuned.folder / "unet", torch_dtype=torch.float32)
+    text_encoder = CLIPTextModel.from_pretrained(tuned.folder / "text_encoder", torch_dtype=torch.float32)
+    pipe = StableDiffusionInpaintPipeline.from_pretrained(
+        family / "inpainting", unet=unet, text_encoder=text_encoder
+    )
+    pipe.set_progress_bar_config(disable=True)
+    image, mask = Image.new("RGB", (SIDE, SIDE), "grey"), Image.new("L", (SIDE, SIDE), 255)
+    out = pipe(tuned.prompt, image, mask, height=SIDE, width=SIDE, num_inference_steps=1).images[0]
+    assert out.size == (SIDE, SIDE)
+
+
+def test_only_safetensors_and_nothing_half_written(tuned):
+    files = sorted(
+        path.relative_to(tuned.folder).as_posix() for path in tuned.folder.rglob("*") if path.is_file()
+    )
+    assert files == [
+        "run.json",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+    ]
+    assert [path.name for path in tuned.folder.parent.iterdir()] == ["red-box"]
+
+
+def test_same_seed_same_result_other_seed_another(preset, item):
+    one, same, other = (
+        finetune(item, item.own_masks, preset, seed=seed, steps=2, progress=False) for seed in (0, 0, 1)
+    )
+    assert one.losses == same.losses != other.losses
+    assert all(
+        torch.equal(value, same.unet.state_dict()[name]) for name, value in one.unet.state_dict().items()
+    )
+
+
+def test_gradient_checkpointing_and_min_snr_run(preset, item):
+    numbers = replace(preset.finetune, gradient_checkpointing=True, snr_gamma=5.0, background_weight=0.5)
+    tuned = finetune(item, item.own_masks, replace(preset, finetune=numbers), steps=2, progress=False)
+    assert all(np.isfinite(tuned.losses))
+
+
+def test_progress_can_be_followed(preset, item):
+    seen = []
+    finetune(item, item.own_masks, preset, steps=2, progress=lambda *step: seen.append(step))
+    assert [step[:2] for step in seen] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, torch.OutOfMemoryError])
+def test_nothing_is_left_of_a_run_that_was_stopped(preset, item, tmp_path, error):
+    def stop(*_):
+        raise error
+
+    with pytest.raises(error):
+        finetune(item, item.own_masks, preset, output_dir=tmp_path / "runs" / "x", progress=stop)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_old_run_stays_until_the_new_one_is_whole(tuned, tmp_path, monkeypatch):
+    folder = runs.save_run(replace(tuned), tmp_path / "run")
+    before = (folder / "run.json").stat().st_mtime_ns
+    monkeypatch.setattr(UNet2DConditionModel, "save_pretrained", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runs.save_run(replace(tuned), folder)
+    assert (folder / "run.json").stat().st_mtime_ns == before and (folder / "unet").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_foreign_folder_is_not_overwritten(preset, item, tmp_path):
+    (tmp_path / "letters.txt").write_text("dear diary")
+    with pytest.raises(InputError, match="other things"):
+        finetune(item, item.own_masks, preset, output_dir=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("change", ["none", "size", "empty"])
+def test_bad_object_masks(preset, item, change):
+    masks = {
+        "none": [],
+        "size": [Image.new("L", (9, 9), 255)] * 3,
+        "empty": [Image.new("L", (48, 48), 0)] * 3,
+    }
+    with pytest.raises(InputError, match="object mask"):
+        finetune(item, masks[change], preset, progress=False)
+
+
+def test_views_move_photo_and_mask_alike_and_cut_nothing(preset, item):
+    numbers = replace(preset.finetune, augment_scale=(0.5, 0.9), augment_shift=1.0, augment_flip=True)
+    rng = np.random.default_rng(0)
+    for mirrored in (False, True):
+        for photo, mask in zip(item.photos, item.own_masks, strict=True):
+            view, shape = bank.draw_view(
+                photo, mask, replace(preset, finetune=numbers), rng, mirrored=mirrored
+            )
+            dark = np.asarray(view).min(axis=2) < 100
+            inside = np.asarray(shape) > 0
+            assert view.size == shape.size == (SIDE, SIDE)
+            assert (dark & inside).sum() > 0.85 * max(dark.sum(), inside.sum())
+            share = inside.sum() / SIDE**2 / ((np.asarray(mask) > 0).mean())
+            assert 0.2 < share < 0.9
+
+
+def test_bank_pairs_belong_together(preset, item):
+    made = bank.build_bank(parts.load_vae(preset), item.photos, item.own_masks, preset, seed=0)
+    assert len(made.latents) == 6 and len(made.view) == 12  # 4 views asked for, a whole number for each photo
+    batch = made.draw(5, torch.Generator().manual_seed(0))
+    assert batch.latents.shape == batch.masked_image_latents.shape == (5, 4, SIDE // 4, SIDE // 4)
+    assert batch.mask.shape == batch.object_mask.shape == (5, 1, SIDE // 4, SIDE // 4)
+    assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_8bit_adam_works_here_or_falls_back(monkeypatch):
+    groups = [{"params": [torch.nn.Parameter(torch.ones(4))], "lr": 1e-3}]
+    assert optim.why_no_8bit(torch.device("cpu")) is None
+    monkeypatch.setattr(optim, "why_no_8bit", lambda device: "no kernel")
+    with pytest.warns(UserWarning, match="no kernel"):
+        optimizer = optim.make_optimizer(groups, weight_decay=0.0, device=torch.device("cpu"))
+    assert type(optimizer) is torch.optim.AdamW

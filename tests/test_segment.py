@@ -1,0 +1,46 @@
+"""Object masks from a class noun."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dp_helpers import segment
+from dp_helpers.errors import InputError
+
+
+def test_probability_maps(preset, item):
+    maps = segment.probability_maps(item.photos, item.class_noun, preset, device="cpu")
+    assert maps.shape[0] == 3 and maps.ndim == 3
+    assert 0 <= maps.min() and maps.max() <= 1
+
+
+def test_own_masks_win(preset, item):
+    assert segment.object_masks(item.photos, "armchair", preset, own_masks=item.own_masks) == item.own_masks
+
+
+def test_missing_masks_are_found(preset, item):
+    made = segment.object_masks(item.photos, "mug", preset, own_masks=[item.own_masks[0], None, None])
+    assert made[0] is item.own_masks[0]
+    for mask in made:
+        assert mask.mode == "L" and mask.size == (48, 48) and set(np.unique(mask)) <= {0, 255}
+
+
+def test_a_map_becomes_a_mask(preset):
+    probability = torch.zeros(16, 16)
+    probability[4:12, 6:10] = 1
+    left, top, right, bottom = segment.to_mask(probability, (64, 64), preset).getbbox()
+    grown = round(preset.segment.grow * 64)
+    assert abs(left - (24 - grown)) <= 2 and abs(right - (40 + grown)) <= 2
+    assert abs(top - (16 - grown)) <= 2 and abs(bottom - (48 + grown)) <= 2
+
+
+def test_nothing_found_names_the_photo_and_the_way_out(preset, item, monkeypatch):
+    monkeypatch.setattr(segment, "probability_maps", lambda images, *_, **__: torch.zeros(len(images), 8, 8))
+    with pytest.raises(InputError, match=r"photo 2 of 3.*mask.png"):
+        segment.object_masks(item.photos, "mug", preset, own_masks=[item.own_masks[0], None, None])
+
+
+def test_a_photo_of_nothing_but_product(preset):
+    assert segment.to_mask(torch.ones(8, 8), (40, 40), preset).getbbox() == (0, 0, 40, 40)
+    assert isinstance(segment.to_mask(torch.zeros(8, 8), (40, 40), preset), Image.Image)
