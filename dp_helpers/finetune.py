@@ -94,10 +94,9 @@ def train(
         mixed_precision=mixed_precision(numbers.mixed_precision, device), cpu=device.type == "cpu"
     )
     unet, text_encoder, tokenizer, scheduler = load_trainable(preset)
+    groups = parameter_groups(unet, text_encoder, preset)
     optimizer = make_optimizer(
-        parameter_groups(unet, text_encoder, preset),
-        weight_decay=numbers.weight_decay,
-        device=accelerator.device,
+        groups, numbers.optimizer, weight_decay=numbers.weight_decay, device=accelerator.device
     )
     lr_scheduler = get_scheduler(
         numbers.lr_scheduler,

@@ -61,6 +61,7 @@ class Finetune:
     batch_size: int = 1
     learning_rate: float = 5e-6
     text_encoder_learning_rate: float | None = None  # None: the same
+    optimizer: str = "adamw8bit"  # adamw8bit, adamw
     lr_scheduler: str = "constant"
     lr_warmup_steps: int = 0
     weight_decay: float = 1e-2
@@ -230,6 +231,7 @@ def _check(preset: Preset, path: Path) -> None:
         "the shares of [masks] must not be negative, and not all 0": _is_mixture(preset.masks),
         "finetune.steps, batch_size, views and masks_per_view must be at least 1": min(counts) >= 1,
         "finetune.learning_rate must be positive": train.learning_rate > 0,
+        "finetune.optimizer must be adamw8bit or adamw": train.optimizer in ("adamw8bit", "adamw"),
         "mixed_precision must be auto, no, fp16 or bf16": precision in ("auto", "no", "fp16", "bf16"),
         "finetune.save_dtype must be float16 or float32": train.save_dtype in ("float16", "float32"),
         "finetune.prompt_dropout must lie between 0 and 1": 0 <= train.prompt_dropout < 1,

@@ -111,6 +111,12 @@ def test_gradient_checkpointing_and_min_snr_run(preset, item):
     assert all(np.isfinite(tuned.losses))
 
 
+def test_plain_adamw_can_be_asked_for(preset, item):
+    numbers = replace(preset.finetune, optimizer="adamw")
+    tuned = finetune(item, item.own_masks, replace(preset, finetune=numbers), steps=2, progress=False)
+    assert all(np.isfinite(tuned.losses))
+
+
 def test_progress_can_be_followed(preset, item):
     seen = []
     finetune(item, item.own_masks, preset, steps=2, progress=lambda *step: seen.append(step))

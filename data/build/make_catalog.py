@@ -11,11 +11,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
-
 import products
 import scenes
 from items import ITEMS
+from PIL import Image, ImageDraw, ImageFilter
 
 DATA = Path(__file__).parent.parent
 SIZE, SAMPLES, SEED = 256, 25, 7
@@ -25,14 +24,22 @@ ART_YAWS = {"photos": (-28, -20, -12, -4, 16, 25), "heldout": (4, 10)}
 
 # name, kind, nouns that fit, nominal size (width, depth, height), seed
 CONTEXTS = [
-    ("reading-corner", "room", ["armchair"], (0.95, 0.85, 0.9), 11), ("bay-room", "room", ["armchair"], (0.95, 0.85, 0.9), 12),
-    ("living-room", "room", ["sofa"], (1.75, 0.85, 0.95), 13), ("garden-room", "room", ["sofa"], (1.75, 0.85, 0.95), 14),
-    ("hallway", "room", ["chair"], (0.5, 0.5, 1.0), 15), ("kitchen", "room", ["chair"], (0.5, 0.5, 1.0), 16),
-    ("sunroom", "room", ["table"], (0.95, 0.95, 0.6), 17), ("parlour", "room", ["table"], (0.95, 0.95, 0.6), 18),
-    ("gallery-wall", "wall", ["wall art"], (0.9, 0.04, 0.65), 19), ("staircase-wall", "wall", ["wall art"], (0.9, 0.04, 0.65), 20),
-    ("writing-desk", "desk", ["lamp", "vase"], (0.26, 0.26, 0.42), 21), ("sideboard", "desk", ["lamp", "vase"], (0.26, 0.26, 0.42), 22),
-    ("coffee-table", "desk", ["mug"], (0.14, 0.1, 0.11), 23), ("workbench", "desk", ["mug"], (0.14, 0.1, 0.11), 24),
-    ("mannequin-anna", "mannequin", ["t-shirt"], (0.46, 0.25, 0.6), 25), ("mannequin-ben", "mannequin", ["t-shirt"], (0.46, 0.25, 0.6), 26),
+    ("reading-corner", "room", ["armchair"], (0.95, 0.85, 0.9), 11),
+    ("bay-room", "room", ["armchair"], (0.95, 0.85, 0.9), 12),
+    ("living-room", "room", ["sofa"], (1.75, 0.85, 0.95), 13),
+    ("garden-room", "room", ["sofa"], (1.75, 0.85, 0.95), 14),
+    ("hallway", "room", ["chair"], (0.5, 0.5, 1.0), 15),
+    ("kitchen", "room", ["chair"], (0.5, 0.5, 1.0), 16),
+    ("sunroom", "room", ["table"], (0.95, 0.95, 0.6), 17),
+    ("parlour", "room", ["table"], (0.95, 0.95, 0.6), 18),
+    ("gallery-wall", "wall", ["wall art"], (0.9, 0.04, 0.65), 19),
+    ("staircase-wall", "wall", ["wall art"], (0.9, 0.04, 0.65), 20),
+    ("writing-desk", "desk", ["lamp", "vase"], (0.26, 0.26, 0.42), 21),
+    ("sideboard", "desk", ["lamp", "vase"], (0.26, 0.26, 0.42), 22),
+    ("coffee-table", "desk", ["mug"], (0.14, 0.1, 0.11), 23),
+    ("workbench", "desk", ["mug"], (0.14, 0.1, 0.11), 24),
+    ("mannequin-anna", "mannequin", ["t-shirt"], (0.46, 0.25, 0.6), 25),
+    ("mannequin-ben", "mannequin", ["t-shirt"], (0.46, 0.25, 0.6), 26),
     ("mannequin-chris", "mannequin", ["t-shirt"], (0.46, 0.25, 0.6), 27),
 ]
 PLAIN_SHIRTS = {25: "grey", 26: "white", 27: "brown"}
@@ -67,9 +74,17 @@ def make_item(item: dict, folder: Path) -> None:
         for number, yaw in enumerate(yaws, 1):
             setting = scenes.sweep(rng, thing.size, yaw, noun == "t-shirt", noun == "wall art")
             save(setting.photo(thing, SIZE, SAMPLES, thing.body), folder / kind / f"photo-{number}.png")
-    write_json(folder / "item.json", {
-        "title": item["title"], "class_noun": noun, "size_cm": [round(100 * v) for v in thing.size],
-        "details": item["details"], "color": spec["color"], "pattern": spec["pattern"]})
+    write_json(
+        folder / "item.json",
+        {
+            "title": item["title"],
+            "class_noun": noun,
+            "size_cm": [round(100 * v) for v in thing.size],
+            "details": item["details"],
+            "color": spec["color"],
+            "pattern": spec["pattern"],
+        },
+    )
 
 
 def setting_of(context: tuple) -> tuple[scenes.Setting, list, products.Product | None]:
@@ -81,8 +96,16 @@ def setting_of(context: tuple) -> tuple[scenes.Setting, list, products.Product |
     plain = None
     if body:
         color = PLAIN_SHIRTS[seed]
-        plain = products.build({**ITEMS[-1]["spec"], "pattern": "plain", "shade": products.COLORS[color], "paint": {},
-                                "emblem": None, "shape": [0.5] * 8})
+        plain = products.build(
+            {
+                **ITEMS[-1]["spec"],
+                "pattern": "plain",
+                "shade": products.COLORS[color],
+                "paint": {},
+                "emblem": None,
+                "shape": [0.5] * 8,
+            }
+        )
     return setting, body, plain
 
 

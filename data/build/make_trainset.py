@@ -24,17 +24,26 @@ PHRASE = {"room": "in a room", "wall": "on a wall", "desk": "on a desk", "manneq
 def record(spec: dict, kind: str, mask: np.ndarray, product: int) -> dict:
     """What is known of a picture: caption, class noun, colours, pattern, box of the mask, product number."""
     from products import WHERE, describe
+
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     where = "on a white background" if kind == "catalog" else PHRASE[WHERE[spec["class_noun"]]]
-    return {"caption": f"a photo of a {describe(spec)} {where}", "class_noun": spec["class_noun"], "color": spec["color"],
-            "color2": spec["color2"] if spec["pattern"] != "plain" else None, "pattern": spec["pattern"], "kind": kind,
-            "box": [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1], "product": product}
+    return {
+        "caption": f"a photo of a {describe(spec)} {where}",
+        "class_noun": spec["class_noun"],
+        "color": spec["color"],
+        "color2": spec["color2"] if spec["pattern"] != "plain" else None,
+        "pattern": spec["pattern"],
+        "kind": kind,
+        "box": [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1],
+        "product": product,
+    }
 
 
 def pictures(rng, product: int):
     """Yield (picture, mask, record) three times for one random product."""
     import products
     import scenes
+
     spec = products.random_spec(rng)
     noun = spec["class_noun"]
     thing = products.build(spec)
@@ -56,8 +65,7 @@ def make_shard(folder: Path, number: int, seed: int) -> None:
     path = folder / f"shard-{number:05d}.npz"
     if path.exists():
         return
-    rows = [row for i in range(PRODUCTS)
-            for row in pictures(np.random.default_rng([seed, number, i]), number * PRODUCTS + i)]
+    rows = [row for i in range(PRODUCTS) for row in pictures(np.random.default_rng([seed, number, i]), number * PRODUCTS + i)]
     images, masks, records = zip(*rows, strict=True)
     part = path.with_suffix(".part.npz")
     np.savez(part, image=np.stack(images), mask=np.stack(masks), meta=np.array(json.dumps(records)))
@@ -65,7 +73,7 @@ def make_shard(folder: Path, number: int, seed: int) -> None:
 
 
 def _work(number: int, queue) -> None:
-    os.sched_setaffinity(0, {number % os.cpu_count()})          # one core a worker; the renderer's threads share it
+    os.sched_setaffinity(0, {number % os.cpu_count()})  # one core a worker; the renderer's threads share it
     while (job := queue.get()) is not None:
         make_shard(*job)
         print(f"{job[0].name} {job[1]}", flush=True)

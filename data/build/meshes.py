@@ -29,8 +29,10 @@ class Mesh:
 def merge(meshes: list[Mesh]) -> Mesh:
     """One mesh of several."""
     starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
-    return Mesh(*(np.concatenate([getattr(m, name) for m in meshes]) for name in ("vertices", "normals", "uvs")),
-                np.concatenate([m.faces + start for m, start in zip(meshes, starts, strict=True)]))
+    return Mesh(
+        *(np.concatenate([getattr(m, name) for m in meshes]) for name in ("vertices", "normals", "uvs")),
+        np.concatenate([m.faces + start for m, start in zip(meshes, starts, strict=True)]),
+    )
 
 
 def write_ply(mesh: Mesh, path: Path) -> Path:
@@ -41,9 +43,16 @@ def write_ply(mesh: Mesh, path: Path) -> Path:
         vertex[name] = columns[:, i]
     face = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("v", "<i4", (3,))])
     face["n"], face["v"] = 3, mesh.faces
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertex)}",
-              *(f"property float {n}" for n in vertex.dtype.names),
-              f"element face {len(face)}", "property list uchar int vertex_index", "end_header", ""]
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"element vertex {len(vertex)}",
+        *(f"property float {n}" for n in vertex.dtype.names),
+        f"element face {len(face)}",
+        "property list uchar int vertex_index",
+        "end_header",
+        "",
+    ]
     path.write_bytes("\n".join(header).encode() + vertex.tobytes() + face.tobytes())
     return path
 
@@ -56,7 +65,7 @@ def surface(points: np.ndarray, uvs: np.ndarray, closed: bool = False) -> Mesh:
     along = np.gradient(points, axis=0)
     if closed:
         ring = points[:, :-1]
-        around = (np.roll(ring, -1, 1) - np.roll(ring, 1, 1))
+        around = np.roll(ring, -1, 1) - np.roll(ring, 1, 1)
         around = np.concatenate([around, around[:, :1]], 1)
     else:
         around = np.gradient(points, axis=1)
@@ -101,14 +110,14 @@ def box(size, center=(0, 0, 0), radius: float = 0.0, steps: int = 5) -> Mesh:
 def lathe(profile, segments: int = 40, squash: float = 1.0, center=(0, 0, 0)) -> Mesh:
     """A surface of revolution about z through `profile` [(radius, z), ...]; `squash` flattens it along y."""
     profile = np.asarray(profile, float)
-    angle = np.linspace(0, 2 * np.pi, segments + 1) + np.pi / 2          # the seam of the pattern is at the back
+    angle = np.linspace(0, 2 * np.pi, segments + 1) + np.pi / 2  # the seam of the pattern is at the back
     r, z = profile[:, :1], profile[:, 1:]
     points = np.stack([r * np.cos(angle), squash * r * np.sin(angle), z + 0 * angle], -1) + np.asarray(center)
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(profile, axis=0), axis=1))])
     girth = profile[:, 0].max() * (angle - 3 * np.pi / 2)
     uvs = np.stack(np.broadcast_arrays(girth[None], length[:, None]), -1)
     mesh = surface(points, uvs, closed=True)
-    lying = np.abs(mesh.normals[:, 2]) > 0.95                             # a top wears its pattern flat
+    lying = np.abs(mesh.normals[:, 2]) > 0.95  # a top wears its pattern flat
     mesh.uvs[lying] = mesh.vertices[lying, :2]
     return mesh
 
@@ -159,13 +168,17 @@ def outline(kind: str, radius: float) -> np.ndarray:
         t = np.linspace(0, 2 * np.pi, 11)[:-1]
         xz = np.stack([np.sin(t), np.cos(t)], 1) * np.where(np.arange(10) % 2, 0.45, 1.1)[:, None]
     elif kind in ("square", "diamond", "triangle"):
-        t = {"square": np.pi / 4 + np.arange(4) * np.pi / 2, "diamond": np.arange(4) * np.pi / 2,
-             "triangle": np.arange(3) * 2 * np.pi / 3}[kind]
+        t = {
+            "square": np.pi / 4 + np.arange(4) * np.pi / 2,
+            "diamond": np.arange(4) * np.pi / 2,
+            "triangle": np.arange(3) * 2 * np.pi / 3,
+        }[kind]
         xz = np.stack([np.sin(t), np.cos(t)], 1)
     elif kind == "cross":
         a = 0.33
-        xz = np.array([[a, 1], [a, a], [1, a], [1, -a], [a, -a], [a, -1],
-                       [-a, -1], [-a, -a], [-1, -a], [-1, a], [-a, a], [-a, 1]])
+        xz = np.array(
+            [[a, 1], [a, a], [1, a], [1, -a], [a, -a], [a, -1], [-a, -1], [-a, -a], [-1, -a], [-1, a], [-a, a], [-a, 1]]
+        )
     else:
         xz = np.stack([np.sin(t), np.cos(t)], 1)
     return xz * radius

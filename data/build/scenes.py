@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import mitsuba as mi
 import numpy as np
-
 import render
-from meshes import box, lathe, tube
-from products import COLORS, WHERE, WOODS, Part, Product, Surface, mannequin
-
-WALLS = ("#e8e2d6", "#dfe5e8", "#cfd9cf", "#e6d3c5", "#c9d3dd", "#f0ece4", "#b9c4bb", "#d8c9d9", "#a9b7c4", "#d9c08f", "#9fb3a3")
-FLOORS = ("#a87f56", "#c9a97c", "#6f4d33", "#b9b4ab", "#8f8a83", "#d8d1c4", "#59626b")
+from goods import mannequin
+from kit import Part, Surface
+from meshes import box, lathe
+from products import COLORS, WHERE, Product
+from props import FLOORS, WALLS, pick, plant, small_thing, wall_piece
 
 
 @dataclass
@@ -51,21 +50,25 @@ class Setting:
 def area_light(center, size: float, power: float, look_at, warmth: float = 0.0) -> dict:
     """A square lamp; `warmth` from -1 (sky) to 1 (bulb)."""
     tint = np.array([1 + 0.18 * warmth, 1.0, 1 - 0.28 * warmth]) * power
-    to_world = mi.ScalarTransform4f().look_at(origin=[float(v) for v in center], target=[float(v) for v in look_at], up=[0, 1, 0.01]) \
-        @ mi.ScalarTransform4f().scale(size / 2)
-    return {"type": "rectangle", "to_world": to_world, "emitter": {"type": "area", "radiance": {"type": "rgb", "value": tint.tolist()}}}
+    to_world = mi.ScalarTransform4f().look_at(
+        origin=[float(v) for v in center], target=[float(v) for v in look_at], up=[0, 1, 0.01]
+    ) @ mi.ScalarTransform4f().scale(size / 2)
+    return {
+        "type": "rectangle",
+        "to_world": to_world,
+        "emitter": {"type": "area", "radiance": {"type": "rgb", "value": tint.tolist()}},
+    }
 
 
 def _sky(power: float, warmth: float = 0.0) -> dict:
-    return {"type": "constant", "radiance": {"type": "rgb", "value": [power * (1 + 0.06 * warmth), power, power * (1 - 0.1 * warmth)]}}
-
-
-def _pick(rng, values):
-    return values[int(rng.integers(len(values)))]
+    return {
+        "type": "constant",
+        "radiance": {"type": "rgb", "value": [power * (1 + 0.06 * warmth), power, power * (1 - 0.1 * warmth)]},
+    }
 
 
 def _wall_surface(rng) -> Surface:
-    color, other = _pick(rng, WALLS), _pick(rng, WALLS)
+    color, other = pick(rng, WALLS), pick(rng, WALLS)
     pattern = str(rng.choice(["plain", "striped", "dotted", "tiles"], p=[0.66, 0.16, 0.1, 0.08]))
     return Surface(color, pattern, other, rng.uniform(0.15, 0.4))
 
@@ -80,22 +83,38 @@ def room(rng, size, hang: bool = False, distance: float | None = None) -> Settin
     back = depth / 2 + (0.0 if hang else rng.uniform(0.05, 0.5))
     side = float(rng.choice([-1, 1])) * rng.uniform(0.9, 1.9) * max(reach, 0.9)
     wall = _wall_surface(rng)
-    floor = Surface(_pick(rng, FLOORS), str(rng.choice(["planks", "tiles", "plain"], p=[0.5, 0.25, 0.25])), "#4d4138", rng.uniform(0.5, 0.9))
-    parts = [Part(box((14, 14, 0.1), (0, 0, -0.05)), floor),
-             Part(box((14, 0.1, 6), (0, back + 0.05, 3)), wall),
-             Part(box((0.1, 14, 6), (side + 0.05 * np.sign(side), 0, 3)), wall),
-             Part(box((14, 0.03, 0.1), (0, back - 0.015, 0.05)), Surface("#f0eee9")),
-             Part(box((0.03, 14, 0.1), (side - 0.015 * np.sign(side), 0, 0.05)), Surface("#f0eee9"))]
+    floor = Surface(
+        pick(rng, FLOORS),
+        str(rng.choice(["planks", "tiles", "plain"], p=[0.5, 0.25, 0.25])),
+        "#4d4138",
+        rng.uniform(0.5, 0.9),
+    )
+    parts = [
+        Part(box((14, 14, 0.1), (0, 0, -0.05)), floor),
+        Part(box((14, 0.1, 6), (0, back + 0.05, 3)), wall),
+        Part(box((0.1, 14, 6), (side + 0.05 * np.sign(side), 0, 3)), wall),
+        Part(box((14, 0.03, 0.1), (0, back - 0.015, 0.05)), Surface("#f0eee9")),
+        Part(box((0.03, 14, 0.1), (side - 0.015 * np.sign(side), 0, 0.05)), Surface("#f0eee9")),
+    ]
     if not hang:
         if rng.random() < 0.45:
-            rug = Surface(_pick(rng, list(COLORS.values()) + list(WALLS)), str(rng.choice(["plain", "striped", "checked"])), _pick(rng, WALLS), 0.3)
+            rug = Surface(
+                pick(rng, list(COLORS.values()) + list(WALLS)),
+                str(rng.choice(["plain", "striped", "checked"])),
+                pick(rng, WALLS),
+                0.3,
+            )
             w = rng.uniform(1.0, 1.6) * max(width, 0.7)
-            mesh = box((w * 1.3, w, 0.02), (0, -0.25, 0.01)) if rng.random() < 0.6 else lathe([(0.001, 0.02), (w * 0.75, 0.02), (w * 0.75, 0.0)][::-1])
+            mesh = (
+                box((w * 1.3, w, 0.02), (0, -0.25, 0.01))
+                if rng.random() < 0.6
+                else lathe([(0.001, 0.02), (w * 0.75, 0.02), (w * 0.75, 0.0)][::-1])
+            )
             parts.append(Part(mesh.moved((rng.uniform(-0.3, 0.3), 0, 0), rng.uniform(-0.2, 0.2)), rug))
         if rng.random() < 0.5:
-            parts += _wall_piece(rng, back, (rng.uniform(-0.5, 0.5) * reach, height + rng.uniform(0.35, 0.6)))
+            parts += wall_piece(rng, back, (rng.uniform(-0.5, 0.5) * reach, height + rng.uniform(0.35, 0.6)))
         if rng.random() < 0.35:
-            parts += _plant(rng, (np.sign(-side) * (width / 2 + rng.uniform(0.3, 0.6)), back - 0.3))
+            parts += plant(rng, (np.sign(-side) * (width / 2 + rng.uniform(0.3, 0.6)), back - 0.3))
     place = np.array([0, back - 0.03, rng.uniform(1.2, 1.5) - height / 2]) if hang else np.zeros(3)
     fov = rng.uniform(36, 48)
     fill = rng.uniform(0.5, 0.8) if not hang else rng.uniform(0.38, 0.62)
@@ -109,29 +128,11 @@ def room(rng, size, hang: bool = False, distance: float | None = None) -> Settin
     lamp = np.array([rng.uniform(-2, 2), -rng.uniform(0.6, 2.6), rng.uniform(2.2, 3.4)]) * max(reach, 0.8)
     power = 4.2 * rng.uniform(0.7, 1.3) * (np.linalg.norm(lamp) / (1.2 * max(reach, 0.8))) ** 2
     power *= 0.45 if hang else 1.0
-    lights = {"sky": _sky(rng.uniform(0.35, 0.6), warmth), "lamp": area_light(lamp, 1.3 * max(reach, 0.8), power / 1.7, place, warmth)}
+    lights = {
+        "sky": _sky(rng.uniform(0.35, 0.6), warmth),
+        "lamp": area_light(lamp, 1.3 * max(reach, 0.8), power / 1.7, place, warmth),
+    }
     return Setting("room", parts, lights, eye, middle, fov, place, np.radians(rng.uniform(-40, 40)) if not hang else 0.0)
-
-
-def _wall_piece(rng, back: float, at) -> list[Part]:
-    """A picture or a bright window on the back wall."""
-    x, z = at
-    w, h = rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.6)
-    glass = Surface("#f4faff") if rng.random() < 0.4 else Surface(_pick(rng, list(COLORS.values())), str(rng.choice(["plain", "striped", "checked"])), _pick(rng, WALLS), 0.2)
-    return [Part(box((w, 0.04, h), (x, back - 0.02, z + h / 2)), Surface(_pick(rng, WOODS + ("#f0eee9",)))),
-            Part(box((w - 0.08, 0.05, h - 0.08), (x, back - 0.02, z + h / 2)), glass)]
-
-
-def _plant(rng, at) -> list[Part]:
-    """A pot with a few leaves."""
-    pot = lathe(np.array([(0.001, 0), (0.1, 0), (0.13, 0.25), (0.11, 0.25), (0.1, 0.2)]), center=(*at, 0))
-    leaves = []
-    for _ in range(7):
-        a, lean, tall = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.8)
-        t = np.linspace(0, 1, 7)[:, None]
-        path = np.array([*at, 0.2]) + t * [0, 0, tall] + t ** 2 * [lean * np.cos(a), lean * np.sin(a), 0]
-        leaves.append(Part(tube(path, 0.035 * np.sin(np.pi * np.linspace(0.12, 0.97, 7)), 8), Surface("#3f7a45" if rng.random() < 0.7 else "#6a9a4e")))
-    return [Part(pot, Surface(_pick(rng, ("#b5623f", "#e9e4da", "#50585f"))))] + leaves
 
 
 def desk(rng, size) -> Setting:
@@ -139,12 +140,14 @@ def desk(rng, size) -> Setting:
     width, depth, height = size
     reach = max(width, height)
     back = reach * rng.uniform(1.0, 1.9)
-    top = Surface(_pick(rng, FLOORS + ("#e9e5dc", "#3c3f45")), str(rng.choice(["planks", "plain"])), "#4d4138", reach * 1.6, 0.0)
-    parts = [Part(box((reach * 14, reach * 10, 0.1), (0, back - reach * 5, -0.05)), top),
-             Part(box((reach * 30, 0.1, reach * 16), (0, back + 0.4, 0)), _wall_surface(rng))]
+    top = Surface(pick(rng, FLOORS + ("#e9e5dc", "#3c3f45")), str(rng.choice(["planks", "plain"])), "#4d4138", reach * 1.6, 0.0)
+    parts = [
+        Part(box((reach * 14, reach * 10, 0.1), (0, back - reach * 5, -0.05)), top),
+        Part(box((reach * 30, 0.1, reach * 16), (0, back + 0.4, 0)), _wall_surface(rng)),
+    ]
     for side in rng.permutation([-1, 1])[: int(rng.integers(0, 3))]:
         x, y = side * reach * rng.uniform(0.75, 1.1), back - reach * rng.uniform(0.3, 0.6)
-        parts += _small_thing(rng, x, y, reach)
+        parts += small_thing(rng, x, y, reach)
     fov = rng.uniform(34, 44)
     distance = reach / (2 * np.tan(np.radians(fov) / 2) * rng.uniform(0.5, 0.78))
     yaw = np.radians(rng.uniform(-24, 24))
@@ -153,36 +156,21 @@ def desk(rng, size) -> Setting:
     warmth = rng.uniform(-0.6, 1)
     lamp = np.array([rng.uniform(-2, 2), -rng.uniform(1.0, 2.4), rng.uniform(2.6, 3.4)]) * reach
     power = 2.6 * rng.uniform(0.7, 1.3) * (np.linalg.norm(lamp) / (1.2 * reach)) ** 2
-    lights = {"sky": _sky(rng.uniform(0.4, 0.7), warmth), "lamp": area_light(lamp, 1.3 * reach, power / 1.7 * 1.6, (0, 0, 0), warmth)}
+    lights = {
+        "sky": _sky(rng.uniform(0.4, 0.7), warmth),
+        "lamp": area_light(lamp, 1.3 * reach, power / 1.7 * 1.6, (0, 0, 0), warmth),
+    }
     return Setting("desk", parts, lights, eye, middle, fov, np.zeros(3), np.radians(rng.uniform(-50, 50)))
-
-
-def _small_thing(rng, x: float, y: float, reach: float) -> list[Part]:
-    """Books, a ball, a jar or a screen."""
-    kind = int(rng.integers(4))
-    surface = Surface(_pick(rng, list(COLORS.values()) + list(WALLS)))
-    if kind == 0:
-        parts, z = [], 0.0
-        for _ in range(int(rng.integers(2, 5))):
-            thick = reach * rng.uniform(0.07, 0.13)
-            mesh = box((reach * rng.uniform(0.4, 0.6), reach * 0.4, thick), (0, 0, thick / 2)).moved((x, y, z), rng.uniform(-0.3, 0.3))
-            parts.append(Part(mesh, Surface(_pick(rng, list(COLORS.values()) + list(WALLS)))))
-            z += thick
-        return parts
-    if kind == 1:
-        t = np.linspace(0.02, np.pi - 0.02, 14)
-        r = reach * rng.uniform(0.12, 0.22)
-        return [Part(lathe(np.stack([r * np.sin(t), r - r * np.cos(t)], 1), center=(x, y, 0)), surface)]
-    if kind == 2:
-        r, h = reach * rng.uniform(0.1, 0.18), reach * rng.uniform(0.3, 0.5)
-        return [Part(lathe(np.array([(0.001, 0), (r, 0), (r, h), (0.7 * r, h * 1.1), (0.001, h * 1.1)]), center=(x, y, 0)), surface)]
-    return [Part(box((reach * 0.9, reach * 0.05, reach * 0.6), (x, y, reach * 0.42)), Surface("#22252a")),
-            Part(box((reach * 0.12, reach * 0.12, reach * 0.14), (x, y, reach * 0.07)), Surface("#8a8f96"))]
 
 
 def studio(rng) -> Setting:
     """A plain backdrop behind a mannequin, seen from hip to head or closer."""
-    wall = Surface(_pick(rng, WALLS + ("#6f7f8d", "#b98f7a", "#7f8f7f")), str(rng.choice(["plain", "plain", "striped"])), _pick(rng, WALLS), 0.5)
+    wall = Surface(
+        pick(rng, WALLS + ("#6f7f8d", "#b98f7a", "#7f8f7f")),
+        str(rng.choice(["plain", "plain", "striped"])),
+        pick(rng, WALLS),
+        0.5,
+    )
     parts = [Part(box((12, 0.1, 8), (0, rng.uniform(0.5, 1.2), 0)), wall)]
     fov = rng.uniform(30, 40)
     middle = np.array([rng.uniform(-0.05, 0.05), 0, 0.32 + rng.uniform(-0.04, 0.1)])
@@ -191,7 +179,10 @@ def studio(rng) -> Setting:
     eye = middle + distance * np.array([np.sin(yaw), -np.cos(yaw), rng.uniform(-0.03, 0.2)])
     warmth = rng.uniform(-0.5, 0.9)
     lamp = np.array([rng.uniform(-1.6, 1.6), -1.6, rng.uniform(1.0, 2.0)])
-    lights = {"sky": _sky(rng.uniform(0.45, 0.7), warmth), "lamp": area_light(lamp, 0.9, 6.5 * rng.uniform(0.7, 1.2), middle, warmth)}
+    lights = {
+        "sky": _sky(rng.uniform(0.45, 0.7), warmth),
+        "lamp": area_light(lamp, 0.9, 6.5 * rng.uniform(0.7, 1.2), middle, warmth),
+    }
     return Setting("mannequin", parts, lights, eye, middle, fov, np.zeros(3), np.radians(rng.uniform(-30, 30)))
 
 
@@ -226,4 +217,4 @@ def sweep(rng, size, yaw: float, mannequin_view: bool = False, hang: bool = Fals
 
 def shirt_body(rng) -> list[Part]:
     """A mannequin in one of several skins."""
-    return mannequin(_pick(rng, ("#e3bf9f", "#c99870", "#8f5f3f", "#5f3f2c", "#d8d3ca", "#e8d0bd")))
+    return mannequin(pick(rng, ("#e3bf9f", "#c99870", "#8f5f3f", "#5f3f2c", "#d8d3ca", "#e8d0bd")))

@@ -14,11 +14,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder, PaintByExamplePipeline
 from PIL import Image
-from train_clip import processor
 from train_unet import SCHEDULER, Bank
 from trainer import DEVICE, export, half, options, tile, train
 from trainset import Trainset, crops, square
-from transformers import CLIPModel
+from transformers import CLIPImageProcessor, CLIPModel
 
 
 def new_encoder(clip_folder) -> PaintByExampleImageEncoder:
@@ -125,7 +124,8 @@ def main() -> None:
         encoder = new_encoder(args.tiny / "clip")
     encoder.model.requires_grad_(False)
     scheduler, model = DDIMScheduler(**SCHEDULER), torch.nn.ModuleDict({"unet": unet, "encoder": encoder}).to(DEVICE)
-    pipe = PaintByExamplePipeline(vae, encoder, unet, scheduler, None, processor(), requires_safety_checker=False)
+    extractor = CLIPImageProcessor.from_pretrained(args.tiny / "clip")
+    pipe = PaintByExamplePipeline(vae, encoder, unet, scheduler, None, extractor, requires_safety_checker=False)
     bank = ExampleBank(data, vae, encoder, args.seed)
     for _ in range(0 if args.export_now else 16):
         bank.add(32)
