@@ -61,7 +61,8 @@ def masks(options: argparse.Namespace) -> None:
     shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
     with whole_folder(options.out) as folder:
         for path, shape in zip(item.paths, shapes, strict=True):
-            shape.save(folder / (path.stem + catalog.MASK_ENDING))
+            mask = catalog.crop_from_square(shape, catalog.load_photo(path).size)
+            mask.save(folder / (path.stem + catalog.MASK_ENDING))
         plots.save(plots.object_masks(item.photos, shapes, item.title), folder / "overlay.png")
     print(options.out / "overlay.png")
 

@@ -105,9 +105,8 @@ def draw_view(
 ) -> tuple[Image.Image, Image.Image]:
     """One view of a photo and of its object mask, both at the preset's resolution and moved alike.
 
-    The photo is shrunk and shifted but never cropped, so that no part of the product is lost. The canvas
-    around it has the colour of the photo's edge, which on catalogue photos is near white, so that no seam
-    shows.
+    The photo is shrunk and shifted but never cropped, so that no part of the product is lost. Around it the
+    pixels of its edge are repeated: on a catalogue photo plain background, without a seam.
     """
     numbers, resolution = preset.finetune, preset.resolution
     side = round(resolution * rng.uniform(*numbers.augment_scale))
@@ -115,18 +114,11 @@ def draw_view(
     left, top = (round(room * (0.5 + numbers.augment_shift * rng.uniform(-0.5, 0.5))) for _ in range(2))
     if numbers.augment_flip and mirrored:
         photo, object_mask = ImageOps.mirror(photo), ImageOps.mirror(object_mask)
-    view = Image.new("RGB", (resolution, resolution), edge_color(photo))
-    view.paste(photo.resize((side, side), Image.LANCZOS), (left, top))
+    pixels = np.asarray(photo.resize((side, side), Image.LANCZOS))
+    view = np.pad(pixels, ((top, room - top), (left, room - left), (0, 0)), mode="edge")
     shape = Image.new("L", (resolution, resolution), 0)
     shape.paste(object_mask.resize((side, side), Image.NEAREST), (left, top))
-    return view, shape
-
-
-def edge_color(photo: Image.Image) -> tuple[int, int, int]:
-    """The median colour along the four edges."""
-    pixels = np.asarray(photo)
-    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return tuple(int(value) for value in np.median(edges, axis=0))
+    return Image.fromarray(view), shape
 
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:

@@ -159,6 +159,12 @@ def pad_to_square(image: Image.Image, color: int | tuple[int, int, int] = _WHITE
     return canvas
 
 
+def crop_from_square(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Undo `pad_to_square`: the middle (width, height) of a square image."""
+    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
+    return image.crop((left, top, left + size[0], top + size[1]))
+
+
 def _photo_paths(folder: Path) -> list[Path]:
     """The photos of a folder by name; hidden files, folders, masks and everything else are passed over."""
     paths = sorted(path for path in folder.iterdir() if _is_image(path))

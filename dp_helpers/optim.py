@@ -14,8 +14,8 @@ def make_optimizer(
 
     Args:
         groups: parameter groups as torch's optimizers take them, each with its ``lr``.
-        name: "adamw8bit", or "adamw" for torch's own from the start. A step of the 8-bit one is cheap on a GPU,
-            but on a CPU it takes many times longer than torch's.
+        name: "adamw8bit", or "adamw" for torch's own from the start. A step of the 8-bit one is cheap on a
+            GPU; on a CPU it takes many times longer than torch's.
         weight_decay: decoupled weight decay.
         device: of the parameters.
     """

@@ -221,14 +221,15 @@ def _check(preset: Preset, path: Path) -> None:
     train, painting, segment = preset.finetune, preset.inpaint, preset.segment
     counts = (train.steps, train.batch_size, train.views, train.masks_per_view)
     smallest, largest = train.augment_scale
-    precision = train.mixed_precision
+    precision, mixture = train.mixed_precision, preset.masks
+    shares = (mixture.rectangle, mixture.ellipse, mixture.object, mixture.full)
     checks = {
         "resolution must be a positive multiple of 8": preset.resolution > 0 and preset.resolution % 8 == 0,
         "token must be one word": len(preset.token.split()) == 1,
         "models.inpainting must name at least one source": bool(preset.models.inpainting),
         "segment.threshold must lie between 0 and 1": 0 < segment.threshold < 1,
         "segment.prompts must name at least one prompt": bool(segment.prompts),
-        "the shares of [masks] must not be negative, and not all 0": _is_mixture(preset.masks),
+        "the shares of [masks] must not be negative, and not all 0": min(shares) >= 0 < sum(shares),
         "finetune.steps, batch_size, views and masks_per_view must be at least 1": min(counts) >= 1,
         "finetune.learning_rate must be positive": train.learning_rate > 0,
         "finetune.optimizer must be adamw8bit or adamw": train.optimizer in ("adamw8bit", "adamw"),
@@ -244,8 +245,3 @@ def _check(preset: Preset, path: Path) -> None:
     for rule, holds in checks.items():
         if not holds:
             raise InputError(f"{path}: {rule}.")
-
-
-def _is_mixture(shares: Masks) -> bool:
-    values = (shares.rectangle, shares.ellipse, shares.object, shares.full)
-    return min(values) >= 0 and sum(values) > 0

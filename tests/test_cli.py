@@ -62,7 +62,11 @@ def test_photos_in_picture_out(family, item_folder, scene, monkeypatch, capsys):
     done = Done(("masks", item_folder, "--preset", preset, "--out", "masks"), capsys)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(Path("masks/overlay.png"))]
-    assert len(list((scene / "masks").glob("*.mask.png"))) == 3
+    made = sorted((scene / "masks").glob("*.mask.png"))
+    assert len(made) == 3
+    for path in made:  # of the photo's own size, so that it can be put beside it
+        own = item_folder / "photos" / path.name
+        assert Image.open(path).tobytes() == Image.open(own).tobytes()
 
     options = ("--preset", preset, "--out", "runs/box", "--steps", 2, "--seed", 4)
     done = Done(("finetune", item_folder, *options), capsys)

@@ -86,7 +86,7 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
     lines = [FRONT, f"# {model['title']}\n", model["what"] + "\n", f"- Classes: {model['class']}",
              f"- Parameters: {sizes}; stored in fp16, trained in fp32",
              "- Trained on: pictures of 128 x 128 rendered by `data/build/` with Mitsuba 3 (nine kinds of products, on white and "
-             "in rooms, on desks, on mannequins), captions known by construction. No picture or weight is taken from elsewhere.",
+             "in rooms, on desks, on mannequins), captions known by construction. No picture or weight comes from elsewhere.",
              f"- Recipe: `data/build/train_{'pbe' if name == 'paint-by-example' else 'unet' if name == 'inpainting' else name}.py`"
              + (" and `train_vae.py`" if name == "inpainting" else ""), "- Licence: Apache-2.0\n"]
     if runs:

@@ -80,11 +80,18 @@ def clip_loss(model: CLIPModel, tokenizer, data: Trainset, batch_size: int, rng)
 
 
 def main() -> None:
-    args = options(__doc__, minutes=10, batch_size=64).parse_args()
+    parser = options(__doc__, minutes=10, batch_size=32)
+    parser.add_argument("--vision-only", action="store_true",
+                        help="with --init: leave the text tower, and so the captions that the U-Nets know, as it is")
+    args = parser.parse_args()
     data, tokenizer = Trainset(args.data), build()
     torch.manual_seed(args.seed)
     model = CLIPModel.from_pretrained(args.init, torch_dtype=torch.float32) if args.init else new_clip(tokenizer)
-    done = train(model, lambda m, rng, _: clip_loss(m, tokenizer, data, args.batch_size, rng), "clip", args,
+    if args.vision_only:
+        model.text_model.requires_grad_(False)
+        model.text_projection.requires_grad_(False)
+    name = "clip-vision" if args.vision_only else "clip"
+    done = train(model, lambda m, rng, _: clip_loss(m, tokenizer, data, args.batch_size, rng), name, args,
                  lr=6e-4, ema=0.998, weight_decay=0.05)
     if done:
         with export(args.tiny / "clip") as folder:

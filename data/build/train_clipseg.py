@@ -28,6 +28,12 @@ def new_clipseg(folder) -> CLIPSegForImageSegmentation:
     if missing:
         raise SystemExit(f"CLIPSeg's CLIP has weights that ours has not: {missing[:5]}")
     model.clip.load_state_dict({key: given[key] for key in wanted if key in given}, strict=False)
+    with torch.no_grad():               # as built, the first logits are in the hundreds, and the first steps kill the decoder
+        for layer in model.decoder.transposed_convolution:
+            if hasattr(layer, "weight"):
+                torch.nn.init.kaiming_normal_(layer.weight)
+                layer.bias.zero_()
+        layer.weight *= 0.05
     return model
 
 
@@ -49,7 +55,7 @@ def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, 
 def clipseg_loss(model, tokenizer, data: Trainset, batch_size: int, rng):
     """Binary cross-entropy and Dice; logs the IoU where the product is there."""
     images, masks, prompts = batch(data, batch_size, rng)
-    logits = model(pixel_values=images, input_ids=token_ids(tokenizer, prompts)).logits
+    logits = model(pixel_values=images, input_ids=token_ids(tokenizer, prompts, "max_length")).logits
     p = logits.sigmoid()
     dice = 1 - (2 * (p * masks).sum((1, 2)) + 1) / ((p + masks).sum((1, 2)) + 1)
     guess, truth = p > 0.5, masks > 0.5
@@ -69,7 +75,7 @@ def main() -> None:
     model.clip.text_model.requires_grad_(False)
     model.clip.text_projection.requires_grad_(False)
     done = train(model, lambda m, rng, _: clipseg_loss(m, tokenizer, data, args.batch_size, rng), "clipseg", args,
-                 lr=3e-4 if args.init else 8e-4, ema=0.998)
+                 lr=5e-4, ema=0.998, warmup=200)
     if done:
         with export(args.tiny / "clipseg") as folder:
             half(model).save_pretrained(folder)

@@ -146,7 +146,7 @@ def main() -> None:
             bank.add(4)
         latents, mask, masked, rows = bank.draw(args.batch_size, rng)
         with torch.no_grad():
-            states = text_encoder(token_ids(tokenizer, texts(data, rows, rng))).last_hidden_state
+            states = text_encoder(token_ids(tokenizer, texts(data, rows, rng), "max_length")).last_hidden_state
         return denoising_loss(model, scheduler, latents, mask, masked, states), {}
 
     name = f"unet-{args.resolution}"
@@ -155,8 +155,9 @@ def main() -> None:
         with export(args.work / name / "unet") as folder:
             half(unet).save_pretrained(folder)
         if args.resolution == 128:
+            pipe.vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae")     # its decoder may have been tuned since
             with export(args.tiny / "inpainting") as folder:
-                for module in (vae, text_encoder, unet):
+                for module in (pipe.vae, text_encoder, unet):
                     half(module)
                 pipe.save_pretrained(folder)
 

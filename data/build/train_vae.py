@@ -90,14 +90,21 @@ def grid(vae: AutoencoderKL, data: Trainset, rng: np.random.Generator) -> np.nda
 
 
 def main() -> None:
-    args = options(__doc__, minutes=20, batch_size=2).parse_args()
+    parser = options(__doc__, minutes=20, batch_size=4)
+    parser.add_argument("--decoder-only", action="store_true",
+                        help="with --init: leave the encoder, and so the latents that the U-Nets know, as they are")
+    args = parser.parse_args()
     data = Trainset(args.data)
     vae = AutoencoderKL.from_pretrained(args.init, torch_dtype=torch.float32) if args.init else new_vae()
+    if args.decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     done = train(vae, lambda m, rng, progress: vae_loss(m, random_crops(data, args.batch_size, rng).to(DEVICE).contiguous(
-        memory_format=torch.channels_last), progress), "vae", args, lr=1e-3, ema=0.998, weight_decay=0.0,
-        grid_fn=lambda m: grid(m, data, np.random.default_rng(1)))
+        memory_format=torch.channels_last), progress), "vae-decoder" if args.decoder_only else "vae", args, lr=1e-3, ema=0.998,
+        weight_decay=0.0, grid_fn=lambda m: grid(m, data, np.random.default_rng(1)))
     if done:
-        normalise(vae.eval(), data, np.random.default_rng(2))
+        if not args.decoder_only:
+            normalise(vae.eval(), data, np.random.default_rng(2))
         half(vae)
         for pipeline in ("inpainting", "paint-by-example"):
             with export(args.tiny / pipeline / "vae") as folder:
