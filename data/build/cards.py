@@ -1,4 +1,4 @@
-"""Write the model cards of data/tiny from the configurations, the training logs and figures.json.
+"""Write the model cards of data/tiny and the README's table of figures, from configurations, training logs and figures.json.
 
 `python data/build/cards.py [--note "..."]`. A model's history is kept in data/tiny/MODEL/training.json: every session adds
 the runs that it finds in work/, so that a card counts the samples of all sessions.
@@ -18,25 +18,25 @@ FRONT = "---\nlicense: apache-2.0\n---\n"
 MODELS = {
     "clip": {
         "title": "CLIP of the tiny family", "class": "CLIPModel, CLIPTokenizer, CLIPImageProcessor (transformers)",
-        "runs": ["clip"], "figures": "clip_",
+        "runs": ["clip", "clip-vision"], "recipe": "`data/build/train_clip.py`", "figures": "clip_",
         "what": "Pictures of 128 x 128 and texts of up to 16 tokens to unit vectors of 128 numbers. Trained contrastively from "
                 "random weights; a caption that names some attributes counts as right for every picture that has them. The "
                 "tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no caption: they are free for new items.",
         "fails": "It knows nine nouns, twelve colours and four patterns and nothing else of the world."},
     "clipseg": {
         "title": "CLIPSeg of the tiny family", "class": "CLIPSegForImageSegmentation, CLIPSegProcessor (transformers)",
-        "runs": ["clipseg"], "figures": "clipseg_",
-        "what": "A picture and a class noun to a mask. The towers are those of `../clip`, frozen; the decoder is trained.",
+        "runs": ["clipseg"], "recipe": "`data/build/train_clipseg.py`", "figures": "clipseg_",
+        "what": "A picture and a class noun to a mask. It starts from `../clip`; the vision tower is tuned with the decoder.",
         "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are coarse beside them."},
     "inpainting": {
         "title": "Text-guided inpainting, tiny family", "class": "StableDiffusionInpaintPipeline (diffusers)",
-        "runs": ["vae", "unet-64", "unet-128"], "figures": ("vae_", "text_", "judge_"),
+        "runs": ["vae", "vae-decoder", "unet-64", "unet-128"], "recipe": "`data/build/train_vae.py` and `data/build/train_unet.py`", "figures": ("vae_", "text_", "judge_"),
         "what": "The same classes as Stable Diffusion 1.5 inpainting, 128 x 128: a VAE of factor 4 with 4 latent channels (32 x "
                 "32), a 9-channel U-Net, the text tower of `../clip`. v-prediction, zero terminal SNR; the scheduler says so.",
         "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour."},
     "paint-by-example": {
         "title": "Paint by Example, tiny family", "class": "parts of PaintByExamplePipeline (diffusers)",
-        "runs": ["pbe"], "figures": ("pbe_", "judge_"),
+        "runs": ["pbe"], "recipe": "`data/build/train_pbe.py`", "figures": ("pbe_", "judge_"),
         "what": "Inpainting led by an example picture: U-Net started from `../inpainting`, image encoder on the vision tower of "
                 "`../clip`. Load the parts one by one: diffusers 0.38 and later cannot load this folder with "
                 "`DiffusionPipeline.from_pretrained` (diffusers#14008).",
@@ -87,8 +87,7 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
              f"- Parameters: {sizes}; stored in fp16, trained in fp32",
              "- Trained on: pictures of 128 x 128 rendered by `data/build/` with Mitsuba 3 (nine kinds of products, on white and "
              "in rooms, on desks, on mannequins), captions known by construction. No picture or weight comes from elsewhere.",
-             f"- Recipe: `data/build/train_{'pbe' if name == 'paint-by-example' else 'unet' if name == 'inpainting' else name}.py`"
-             + (" and `train_vae.py`" if name == "inpainting" else ""), "- Licence: Apache-2.0\n"]
+             f"- Recipe: {model['recipe']}", "- Licence: Apache-2.0\n"]
     if runs:
         lines += ["| run | steps | samples | minutes |", "|---|---|---|---|"]
         lines += [f"| {r['run']} | {r['steps']:,} | {r['samples']:,} | {r['minutes']:g} |" for r in runs]
@@ -98,6 +97,20 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
         lines += [f"| {key} | {value:g} |" for key, value in found.items()]
     lines += ["\n## Known failures\n", model["fails"]]
     return "\n".join(lines) + (f"\n\n{note}" if note else "") + "\n"
+
+
+def fill_readme(path: Path, figures: dict) -> None:
+    """Put the measured figures into the last column of the README's table, between its two comments."""
+    before, begin, rest = path.read_text().partition("<!-- figures:begin -->\n")
+    table, end, after = rest.partition("<!-- figures:end -->")
+    lines = []
+    for line in table.splitlines():
+        cells = line.split("|")
+        key = cells[3].strip(" `") if len(cells) > 5 else ""
+        if key in figures:
+            cells[5] = f" {figures[key]:.1f} " if key.endswith("_db") else f" {figures[key]:.2f} "
+        lines.append("|".join(cells))
+    path.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
 
 
 def main() -> None:
@@ -112,6 +125,7 @@ def main() -> None:
         if (args.tiny / name).exists():
             (args.tiny / name / "README.md").write_text(card(name, args.tiny / name, args.work, figures, args.note))
             print(f"wrote {args.tiny / name / 'README.md'}")
+    fill_readme(HERE.parent.parent / "README.md", figures)
     size = sum(f.stat().st_size for f in args.tiny.rglob("*") if f.is_file()) / 1e6
     lines = [f"# The tiny family\n\n{size:.0f} MB in all. Rendered data in, these models out: `make data`, then `make tiny`.\n"]
     lines += [f"- [{model['title']}]({name}/README.md)" for name, model in MODELS.items() if (args.tiny / name).exists()]
