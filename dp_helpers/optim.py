@@ -45,6 +45,8 @@ def why_no_8bit(device: torch.device) -> str | None:
         optimizer = AdamW8bit([weight], lr=1e-2, weight_decay=0.0)
         weight.grad = torch.ones_like(weight)
         optimizer.step()
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # whatever a broken build raises
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else '-'}"
     states = [

@@ -26,11 +26,13 @@ MODELS = {
     "clipseg": {
         "title": "CLIPSeg of the tiny family", "class": "CLIPSegForImageSegmentation, CLIPSegProcessor (transformers)",
         "runs": ["clipseg"], "recipe": "`data/build/train_clipseg.py`", "figures": "clipseg_",
-        "what": "A picture and a class noun to a mask. It starts from `../clip`; the vision tower is tuned with the decoder.",
+        "what": "A picture and a class noun to a mask. The towers are those of `../clip`, unchanged; the decoder is trained.",
         "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are coarse beside them."},
     "inpainting": {
         "title": "Text-guided inpainting, tiny family", "class": "StableDiffusionInpaintPipeline (diffusers)",
-        "runs": ["vae", "vae-decoder", "unet-64", "unet-128"], "recipe": "`data/build/train_vae.py` and `data/build/train_unet.py`", "figures": ("vae_", "text_", "judge_"),
+        "runs": ["vae", "vae-decoder", "unet-64", "unet-128"],
+        "recipe": "`data/build/train_vae.py` and `data/build/train_unet.py`",
+        "figures": ("vae_", "text_", "judge_"),
         "what": "The same classes as Stable Diffusion 1.5 inpainting, 128 x 128: a VAE of factor 4 with 4 latent channels (32 x "
                 "32), a 9-channel U-Net, the text tower of `../clip`. v-prediction, zero terminal SNR; the scheduler says so.",
         "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour."},

@@ -1,7 +1,6 @@
 """Train the family's CLIPSeg: class noun in, product mask out. `python data/build/train_clipseg.py [--minutes M]`
 
-The vision tower starts from CLIP's weights and is tuned along with the decoder (thin legs ask for finer features than the
-contrastive task does); the text tower stays as it is.
+Both towers are CLIP's and stay as they are (transformers runs them without gradients); the decoder is trained.
 """
 
 from __future__ import annotations
