@@ -127,7 +127,9 @@ def main() -> None:
         if (args.tiny / name).exists():
             (args.tiny / name / "README.md").write_text(card(name, args.tiny / name, args.work, figures, args.note))
             print(f"wrote {args.tiny / name / 'README.md'}")
-    fill_readme(HERE.parent.parent / "README.md", figures)
+    readme = args.tiny.parent.parent / "README.md"
+    if readme.exists():
+        fill_readme(readme, figures)
     size = sum(f.stat().st_size for f in args.tiny.rglob("*") if f.is_file()) / 1e6
     lines = [f"# The tiny family\n\n{size:.0f} MB in all. Rendered data in, these models out: `make data`, then `make tiny`.\n"]
     lines += [f"- [{model['title']}]({name}/README.md)" for name, model in MODELS.items() if (args.tiny / name).exists()]

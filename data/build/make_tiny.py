@@ -2,7 +2,7 @@
 
 Each step is a script of its own that resumes after a kill and does nothing when its run is finished; so run this again
 after an interruption and it goes on where it stopped. `--hours H` sets the length of the two U-Net runs together (of
-which four tenths go to 64 px); the others take their own default budgets.
+which four tenths go to 64 px).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 def plan(hours: float) -> list[list[str]]:
     """The commands in order."""
     minutes = 60 * hours
-    return [["train_vae.py"], ["train_clip.py"], ["train_clipseg.py"],
+    return [["train_vae.py", "--minutes", "120"], ["train_clip.py", "--minutes", "60"], ["train_clipseg.py", "--minutes", "30"],
             ["train_unet.py", "--resolution", "64", "--minutes", f"{0.4 * minutes:g}"],
             ["train_unet.py", "--resolution", "128", "--minutes", f"{0.6 * minutes:g}"],
             ["train_pbe.py", "--minutes", f"{max(10, 0.15 * minutes):g}"], ["measure.py"], ["cards.py"]]
