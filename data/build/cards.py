@@ -34,7 +34,8 @@ MODELS = {
         "recipe": "`data/build/train_vae.py` and `data/build/train_unet.py`",
         "figures": ("vae_", "text_", "judge_"),
         "what": "The same classes as Stable Diffusion 1.5 inpainting, 128 x 128: a VAE of factor 4 with 4 latent channels (32 x "
-                "32), a 9-channel U-Net, the text tower of `../clip`. v-prediction, zero terminal SNR; the scheduler says so.",
+                "32), a 9-channel U-Net, the text tower of `../clip`. The U-Net predicts the clean latents, at a zero "
+                "terminal SNR; the scheduler's configuration says so.",
         "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour."},
     "paint-by-example": {
         "title": "Paint by Example, tiny family", "class": "parts of PaintByExamplePipeline (diffusers)",

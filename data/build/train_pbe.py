@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder, PaintByExamplePipeline
 from PIL import Image
-from train_unet import SCHEDULER, Bank
+from train_unet import SCHEDULER, Bank, denoising_loss
 from trainer import DEVICE, export, half, options, tile, train
 from trainset import Trainset, crops, square
 from transformers import CLIPImageProcessor, CLIPModel
@@ -71,17 +71,17 @@ class ExampleBank(Bank):
 
 
 def pbe_loss(model, scheduler, bank: ExampleBank, count: int, rng):
-    """v-prediction under the example; one example in ten is the unconditional vector. The mask's region counts threefold."""
+    """The inpainting recipe's loss under the example; one example in ten is the unconditional vector."""
     latents, mask, masked, rows = bank.draw(count, rng)
     states = project(model["encoder"], bank.example(np.asarray(rows), rng))
     none = torch.from_numpy(rng.random(count) < 0.1).to(DEVICE)[:, None, None]
     states = torch.where(none, model["encoder"].uncond_vector, states)
-    times = torch.randint(0, scheduler.config.num_train_timesteps, (count,), device=DEVICE)
-    noise = torch.randn_like(latents)
-    noisy, target = scheduler.add_noise(latents, noise, times), scheduler.get_velocity(latents, noise, times)
-    values = torch.cat([noisy, masked, 1 - mask], 1).contiguous(memory_format=torch.channels_last)
-    error = (model["unet"](values, times, states).sample - target).square() * (1 + 2 * mask) / 3
-    return error.mean(), {}
+
+    def predict(noisy, times):
+        inputs = torch.cat([noisy, masked, 1 - mask], 1).contiguous(memory_format=torch.channels_last)
+        return model["unet"](inputs, times, states).sample
+
+    return denoising_loss(predict, scheduler, latents, mask), {}
 
 
 def box_mask(box, grow: float = 0.05, size: int = 128) -> Image.Image:

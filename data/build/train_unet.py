@@ -19,7 +19,9 @@ from trainer import DEVICE, export, half, options, tile, train
 from trainset import Trainset, caption
 from transformers import CLIPTextModel, CLIPTokenizer
 
-SCHEDULER = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction",
+# The U-Net predicts the clean latents. Measured in three minutes at 64 px beside v-prediction: the error of the clean latents
+# under the mask is 6 to 15 % lower at timesteps 300 to 600, and half as great beside the mask, where it need only copy.
+SCHEDULER = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="sample",
                  rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, steps_offset=1)
 
 
@@ -29,7 +31,7 @@ def new_unet() -> UNet2DConditionModel:
         sample_size=32, in_channels=9, out_channels=4, block_out_channels=(32, 64, 128, 192), layers_per_block=1,
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        cross_attention_dim=128, attention_head_dim=(1, 2, 4, 6), norm_num_groups=16)
+        cross_attention_dim=128, attention_head_dim=(1, 2, 4, 6), norm_num_groups=16, resnet_time_scale_shift="scale_shift")
 
 
 def one_mask(shape: torch.Tensor, box, rng) -> torch.Tensor:
@@ -87,16 +89,18 @@ class Bank:
         return latents, mask, masked, self.source[rows]
 
 
-def denoising_loss(unet, scheduler, latents, mask, masked, states) -> torch.Tensor:
-    """Eq. 2 of the paper with v-prediction, the masked region weighted three to one; a tenth of the times near pure noise."""
+def denoising_loss(predict, scheduler, latents, mask) -> torch.Tensor:
+    """Eq. 2 of the paper for a U-Net that predicts the clean latents: `predict(noisy latents, timesteps)`.
+
+    A timestep's error counts as for noise and v-prediction together, 1 / (1 - alpha), but at most tenfold; outside the mask it
+    counts a fifth. A tenth of the timesteps lie near pure noise, where layout and colour are decided.
+    """
     count = len(latents)
     times = torch.randint(0, 1000, (count,), device=latents.device)
     times = torch.where(torch.rand(count, device=latents.device) < 0.1, 900 + times // 10, times)
-    noise = torch.randn_like(latents)
-    noisy = scheduler.add_noise(latents, noise, times)
-    target = scheduler.get_velocity(latents, noise, times)
-    inputs = torch.cat([noisy, mask, masked], 1).contiguous(memory_format=torch.channels_last)
-    return ((unet(inputs, times, states).sample - target).square() * (1 + 2 * mask) / 3).mean()
+    noisy = scheduler.add_noise(latents, torch.randn_like(latents), times)
+    weight = (1 / (1 - scheduler.alphas_cumprod.to(times.device)[times])).clamp(max=10)[:, None, None, None]
+    return ((predict(noisy, times).float() - latents).square() * weight * (0.2 + 0.8 * mask)).mean()
 
 
 def texts(data: Trainset, source, rng) -> list[str]:
@@ -147,7 +151,12 @@ def main() -> None:
         latents, mask, masked, rows = bank.draw(args.batch_size, rng)
         with torch.no_grad():
             states = text_encoder(token_ids(tokenizer, texts(data, rows, rng), "max_length")).last_hidden_state
-        return denoising_loss(model, scheduler, latents, mask, masked, states), {}
+
+        def predict(noisy, times):
+            inputs = torch.cat([noisy, mask, masked], 1).contiguous(memory_format=torch.channels_last)
+            return model(inputs, times, states).sample
+
+        return denoising_loss(predict, scheduler, latents, mask), {}
 
     name = f"unet-{args.resolution}"
     if train(unet, loss, name, args, lr=5e-4 if args.init else 1e-3, ema=0.999, grid_minutes=6,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import functools
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 HERE = Path(__file__).resolve().parent
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -37,6 +39,7 @@ def options(doc: str, *, minutes: float, batch_size: int) -> argparse.ArgumentPa
     add("--steps", type=int, help="number of steps of the whole run")
     add("--batch-size", type=int, default=batch_size)
     add("--seed", type=int, default=0)
+    add("--threads", type=int, help="CPU threads; two runs of one thread each get through half as much again as one run of two")
     add("--init", type=Path, metavar="FOLDER", help="start from the fp16 weights of this folder (as in data/tiny/...) "
         "with a fresh optimizer; so a second session goes on from committed weights")
     add("--again", action="store_true", help="train anew although work/ holds a finished run")
@@ -48,10 +51,41 @@ def options(doc: str, *, minutes: float, batch_size: int) -> argparse.ArgumentPa
     return parser
 
 
-def budget(args: argparse.Namespace) -> None:
-    """Fill in the default time budget when neither --minutes nor --steps was given."""
+def prepare(args: argparse.Namespace) -> None:
+    """Fill in the default time budget when neither --minutes nor --steps was given; set the number of threads."""
     if args.minutes is None and args.steps is None:
         args.minutes = args.default_minutes
+    if args.threads:
+        torch.set_num_threads(args.threads)
+
+
+@functools.cache
+def bf16_is_fast() -> bool:
+    """Whether a convolution takes less time in bf16 than in fp32: on a GPU, and on CPUs with AVX512-BF16.
+
+    Asked by trying, since CPUs that only emulate it are hundreds of times slower.
+    """
+    if DEVICE.type == "cuda":
+        return True
+    conv, seconds = torch.nn.Conv2d(64, 64, 3, padding=1), []
+    for dtype in (torch.float32, torch.bfloat16):
+        conv, x = conv.to(dtype), torch.randn(8, 64, 16, 16, dtype=dtype)
+        conv(x).sum().backward()
+        start = time.perf_counter()
+        conv(x).sum().backward()
+        seconds.append(time.perf_counter() - start)
+    return seconds[1] < seconds[0]
+
+
+@contextlib.contextmanager
+def fast_precision():
+    """bf16 for convolutions and matrix products where that is fast; on a CPU its fused attention is not, so not that one."""
+    with contextlib.ExitStack() as stack:
+        if bf16_is_fast():
+            stack.enter_context(torch.autocast(DEVICE.type, torch.bfloat16))
+            if DEVICE.type == "cpu":
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
 
 
 def train(model, loss_fn, name: str, args, *, lr: float, warmup: int = 100, ema: float | None = 0.999,
@@ -62,7 +96,7 @@ def train(model, loss_fn, name: str, args, *, lr: float, warmup: int = 100, ema:
     `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the step.
     `grid_fn(model)` returns an (H, W, 3) uint8 picture. Returns False if the run was already finished and nothing was done.
     """
-    budget(args)
+    prepare(args)
     folder = Path(args.work) / name
     folder.mkdir(parents=True, exist_ok=True)
     model.to(DEVICE, memory_format=torch.channels_last)
@@ -160,7 +194,7 @@ class _Run:
         torch.manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast("cuda", torch.bfloat16) if DEVICE.type == "cuda" else contextlib.nullcontext():
+        with fast_precision():
             loss, extras = loss_fn(self.model, rng, progress)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, clip)
@@ -208,7 +242,9 @@ def export(folder: Path):
     for config in part.rglob("config.json"):               # stored in fp16, but to be loaded and run in fp32
         values = json.loads(config.read_text())
         if "dtype" in values:
-            config.write_text(json.dumps(values | {"dtype": "float32"}, indent=2) + "\n")
+            values["dtype"] = "float32"
+        values.pop("_name_or_path", None)                  # where it was trained is nobody's business
+        config.write_text(json.dumps(values, indent=2) + "\n")
     if (folder / "README.md").exists():
         shutil.copy(folder / "README.md", part / "README.md")
     shutil.rmtree(folder, ignore_errors=True)
