@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 from trainer import DEVICE, train
-from trainset import CLASSES, COLORS, Trainset, crops, square
+from trainset import CLASSES, COLORS, Trainset, color_targets, crops, square
 
 SIZE = 64
 
@@ -47,17 +47,19 @@ def _loss(model: Judge, data: Trainset, count: int, rng: np.random.Generator):
     x = cut(data.batch(index), boxes, rng.uniform(0, 0.35, count), rng.random(count) < 0.5)
     x = x + torch.randn_like(x) * float(rng.uniform(0, 0.1))
     noun, color = model(x.to(DEVICE))
-    truth = [torch.tensor([names.index(data.metas[i][key]) for i in index]).to(DEVICE)
-             for key, names in (("class_noun", CLASSES), ("color", COLORS))]
-    loss = nn.functional.cross_entropy(noun, truth[0]) + nn.functional.cross_entropy(color, truth[1])
-    return loss, {"class": (noun.argmax(1) == truth[0]).float().mean(), "color": (color.argmax(1) == truth[1]).float().mean()}
+    metas = [data.metas[i] for i in index]
+    nouns, shares = torch.tensor([CLASSES.index(m["class_noun"]) for m in metas]).to(DEVICE), color_targets(metas).to(DEVICE)
+    loss = nn.functional.cross_entropy(noun, nouns) + nn.functional.cross_entropy(color, shares)
+    seen = shares.gather(1, color.argmax(1, keepdim=True)) > 0
+    return loss, {"class": (noun.argmax(1) == nouns).float().mean(), "color": seen.float().mean()}
 
 
-def load(data_folder, work_folder, steps: int = 1200) -> Judge:
+def load(data_folder, work_folder, steps: int = 2500) -> Judge:
     """The judge from work/judge, trained now if it is not there (a few minutes)."""
     torch.manual_seed(7)
     model = Judge()
-    options = Namespace(work=work_folder, minutes=None, steps=steps, batch_size=32, seed=7, again=False, export_now=False)
+    options = Namespace(work=work_folder, minutes=None, steps=steps, batch_size=32, seed=7, again=False, export_now=False,
+                        threads=None)
     state = work_folder / "judge" / "final.pt"
     if state.exists():
         model.load_state_dict(torch.load(state, weights_only=True))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from tokenizer import LENGTH, build
 from trainer import DEVICE, export, half, options, train
-from trainset import CLASSES, COLORS, PATTERNS, Trainset, article, caption, crops, fits, square
+from trainset import CLASSES, COLORS, PATTERNS, Trainset, article, caption, color_targets, crops, fits, square
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 MEAN = STD = [0.5, 0.5, 0.5]
@@ -57,11 +57,12 @@ def anchored_loss(model: CLIPModel, tokenizer, images: torch.Tensor, metas: list
     nouns, rows = torch.tensor([CLASSES.index(m["class_noun"]) for m in metas]), torch.arange(len(metas))
     ends = [len(CLASSES), len(CLASSES) * (1 + len(COLORS))]
     colors, patterns = logits[:, ends[0]:ends[1]].view(len(metas), 9, -1), logits[:, ends[1]:].view(len(metas), 9, -1)
-    wanted = {"class": (logits[:, :ends[0]], nouns),
-              "color": (colors[rows, nouns], torch.tensor([COLORS.index(m["color"]) for m in metas])),
-              "pattern": (patterns[rows, nouns], torch.tensor([PATTERNS.index(m["pattern"]) for m in metas]))}
-    loss = sum(F.cross_entropy(score, truth.to(DEVICE)) for score, truth in wanted.values())
-    return loss, {name: (score.argmax(1).cpu() == truth).float().mean() for name, (score, truth) in wanted.items()}
+    wanted = {"class": (logits[:, :ends[0]], F.one_hot(nouns, len(CLASSES)).float()),
+              "color": (colors[rows, nouns], color_targets(metas)),
+              "pattern": (patterns[rows, nouns],
+                          F.one_hot(torch.tensor([PATTERNS.index(m["pattern"]) for m in metas]), len(PATTERNS)).float())}
+    loss = sum(F.cross_entropy(score, share.to(DEVICE)) for score, share in wanted.values())
+    return loss, {name: (share[rows, score.argmax(1).cpu()] > 0).float().mean() for name, (score, share) in wanted.items()}
 
 
 def clip_loss(model: CLIPModel, tokenizer, data: Trainset, batch_size: int, rng):
@@ -89,7 +90,6 @@ def main() -> None:
     model = CLIPModel.from_pretrained(args.init, torch_dtype=torch.float32) if args.init else new_clip(tokenizer)
     if args.vision_only:
         model.text_model.requires_grad_(False)
-        model.text_projection.requires_grad_(False)
     name = "clip-vision" if args.vision_only else "clip"
     done = train(model, lambda m, rng, _: clip_loss(m, tokenizer, data, args.batch_size, rng), name, args,
                  lr=6e-4, ema=0.998, weight_decay=0.05)
