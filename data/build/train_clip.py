@@ -92,7 +92,7 @@ def main() -> None:
         model.text_model.requires_grad_(False)
     name = "clip-vision" if args.vision_only else "clip"
     done = train(model, lambda m, rng, _: clip_loss(m, tokenizer, data, args.batch_size, rng), name, args,
-                 lr=6e-4, ema=0.998, weight_decay=0.05)
+                 lr=4e-4 if args.init else 6e-4, ema=0.998, weight_decay=0.05)
     if done:
         with export(args.tiny / "clip") as folder:
             half(model).save_pretrained(folder)

@@ -67,10 +67,10 @@ def main() -> None:
     args = options(__doc__, minutes=8, batch_size=24).parse_args()
     data, tokenizer = Trainset(args.data), CLIPTokenizer.from_pretrained(args.tiny / "clip")
     torch.manual_seed(args.seed)
-    if args.init:
-        model = CLIPSegForImageSegmentation.from_pretrained(args.init, torch_dtype=torch.float32)
-    else:
-        model = new_clipseg(args.tiny / "clip")
+    model = new_clipseg(args.tiny / "clip")
+    if args.init:                                             # its decoder only: the towers are those of today's CLIP
+        earlier = CLIPSegForImageSegmentation.from_pretrained(args.init, torch_dtype=torch.float32)
+        model.decoder.load_state_dict(earlier.decoder.state_dict())
     model.clip.text_model.requires_grad_(False)
     model.clip.text_projection.requires_grad_(False)
     done = train(model, lambda m, rng, _: clipseg_loss(m, tokenizer, data, args.batch_size, rng), "clipseg", args,
