@@ -3,11 +3,12 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test lint data tiny
+.PHONY: help setup demo test notebooks lint data tiny
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
+	@echo "make notebooks   execute the lessons and write their outputs back (LESSONS=\"00_start_here\" for some)"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
 
@@ -18,6 +19,9 @@ demo: .venv/.stamp
 
 test: .venv/.stamp
 	@$(PY) -m pytest
+
+notebooks: .venv/.stamp
+	@$(PY) notebooks/execute.py $(LESSONS)
 
 lint: .venv/.stamp
 	@$(PY) -m ruff check .

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 from . import catalog, presets
@@ -157,13 +156,9 @@ def _say(line: str) -> None:
 def _quiet() -> None:
     """Keep the libraries' own loading bars and notes off stderr."""
     _say("loading the libraries")
-    import diffusers.utils.logging
-    import transformers.utils.logging
+    from .course import quiet
 
-    for logging in (diffusers.utils.logging, transformers.utils.logging):
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
+    quiet()
 
 
 def _parser() -> argparse.ArgumentParser:

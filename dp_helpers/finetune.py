@@ -7,6 +7,7 @@ items the paper finds it harmful (section 6).
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,9 +29,9 @@ from .loss import inpainting_loss, pixel_weight
 from .optim import make_optimizer
 from .parts import encode_prompts, finish, load_trainable, load_vae, parameter_groups
 from .presets import Preset
-from .runs import FineTuned, check_run_folder, load_run, save_run, versions
+from .runs import FineTuned, check_run_folder, load_run, read_settings, save_run, versions
 
-__all__ = ["FineTuned", "encode_prompts", "finetune", "load_run", "save_run", "train"]
+__all__ = ["FineTuned", "encode_prompts", "finetune", "load_or_finetune", "load_run", "save_run", "train"]
 
 Progress = bool | Callable[[int, int, float], None]
 
@@ -42,6 +43,7 @@ def finetune(
     *,
     seed: int = 0,
     steps: int | None = None,
+    learning_rate: float | None = None,
     output_dir: str | Path | None = None,
     progress: Progress = True,
 ) -> FineTuned:
@@ -53,6 +55,7 @@ def finetune(
         preset: models and numbers.
         seed: same seed, same result on the same machine.
         steps: instead of the preset's number.
+        learning_rate: instead of the preset's; a rate that the preset gives the text encoder alone stays.
         output_dir: save the run here when it is done; None saves nothing.
         progress: True draws a bar on stderr; a callable is called with (step, steps, loss).
 
@@ -61,11 +64,10 @@ def finetune(
         disk is the very same.
 
     Raises:
-        InputError: when a mask is missing or empty, or the folder holds something else.
+        InputError: when a mask is missing or empty, a number is not positive, or the folder holds something else.
     """
     _check(item, object_masks)
-    steps = _positive(preset.finetune.steps if steps is None else steps)
-    preset = replace(preset, finetune=replace(preset.finetune, steps=steps))
+    preset = _chosen(preset, steps, learning_rate)
     if output_dir is not None:
         check_run_folder(output_dir)
     device = pick_device()
@@ -79,6 +81,26 @@ def finetune(
     if output_dir is not None:
         save_run(tuned, output_dir)
     return tuned
+
+
+def load_or_finetune(
+    item: Item, object_masks: Sequence[Image.Image], preset: Preset, output_dir: str | Path, **options
+) -> FineTuned:
+    """Load the run in ``output_dir`` if this very call made it; or else fine-tune, and put the new run there.
+
+    Compared are the item, its photos' names, the seed, and all numbers and model sources that fine-tuning reads; not
+    what stands in the photos and models themselves: delete the run after changing those.
+
+    Args:
+        item, object_masks, preset: as for `finetune`.
+        output_dir: the run's folder.
+        options: ``seed``, ``steps``, ``learning_rate`` and ``progress``, as for `finetune`.
+    """
+    chosen = _chosen(preset, options.get("steps"), options.get("learning_rate"))
+    if (Path(output_dir) / "run.json").is_file():
+        if _made_by(read_settings(output_dir), item, chosen, options.get("seed", 0)):
+            return load_run(output_dir)
+    return finetune(item, object_masks, preset, output_dir=output_dir, **options)
 
 
 def train(
@@ -172,7 +194,7 @@ def _settings(tuned: FineTuned, item: Item, preset: Preset, seed: int) -> dict:
     return {
         "prompt": tuned.prompt,
         "class_noun": tuned.class_noun,
-        "item": {"name": item.name, "title": item.title, "photos": [path.name for path in item.paths]},
+        "item": _about(item),
         "preset": preset.as_dict(),
         "seed": seed,
         "steps": len(tuned.losses),
@@ -182,10 +204,29 @@ def _settings(tuned: FineTuned, item: Item, preset: Preset, seed: int) -> dict:
     }
 
 
-def _positive(steps: int) -> int:
+def _about(item: Item) -> dict:
+    return {"name": item.name, "title": item.title, "photos": [path.name for path in item.paths]}
+
+
+def _made_by(settings: dict, item: Item, preset: Preset, seed: int) -> bool:
+    """Whether a run.json came of fine-tuning this item with these numbers."""
+    wanted = json.loads(json.dumps(preset.as_dict()))  # tuples become lists, as they did in run.json
+    read = ("models", "resolution", "token", "segment", "masks", "finetune")
+    same_numbers = all(settings["preset"].get(name) == wanted[name] for name in read)
+    same_item = settings.get("item") == _about(item) and settings["class_noun"] == item.class_noun
+    return same_numbers and same_item and settings.get("seed") == seed
+
+
+def _chosen(preset: Preset, steps: int | None, learning_rate: float | None) -> Preset:
+    """The preset with what the caller chose in place of its own."""
+    numbers = preset.finetune
+    steps = numbers.steps if steps is None else steps
+    learning_rate = numbers.learning_rate if learning_rate is None else learning_rate
     if steps < 1:
         raise InputError(f"The number of steps is {steps}, but must be at least 1.")
-    return steps
+    if not learning_rate > 0:
+        raise InputError(f"The learning rate is {learning_rate}, but must be greater than 0.")
+    return replace(preset, finetune=replace(numbers, steps=steps, learning_rate=learning_rate))
 
 
 def _check(item: Item, object_masks: Sequence[Image.Image]) -> None:

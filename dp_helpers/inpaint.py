@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def inpaint(
     strength: float | None = None,
     crop_scale: float | None = None,
     feather: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Repaint what lies under the mask.
 
@@ -98,6 +100,7 @@ def inpaint(
         crop_scale: side of the painted square in units of the mask's longer side; the more, the more of the
             surroundings the model sees, and the smaller it paints.
         feather: width of the blend inside the mask's edge, as a share of the painted square.
+        progress: called with (step, steps) after each denoising step; what it raises ends the painting.
 
     Raises:
         InputError: when mask and photo differ in size, or the mask is empty.
@@ -125,6 +128,7 @@ def inpaint(
         num_inference_steps=chosen["num_inference_steps"],
         guidance_scale=chosen["guidance_scale"],
         generator=torch.Generator().manual_seed(seed),
+        callback_on_step_end=_reporting(progress) if progress else None,
     )
     if any(output.nsfw_content_detected or ()):
         warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
@@ -201,6 +205,16 @@ def _check(image: Image.Image, mask_image: Image.Image) -> Image.Image:
     if mask_image.getbbox() is None:
         raise InputError("The mask is empty: paint the region to fill in white (255) on black (0).")
     return mask_image
+
+
+def _reporting(progress: Callable[[int, int], None]):
+    """``progress`` as the pipeline calls it."""
+
+    def report(pipe, step: int, timestep, callback_kwargs: dict) -> dict:
+        progress(step + 1, pipe.num_timesteps)
+        return callback_kwargs
+
+    return report
 
 
 def _place(center: float, side: int, length: int) -> int:

@@ -5,10 +5,11 @@ Each function returns a matplotlib Figure, made without pyplot: no window opens,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -30,10 +31,15 @@ def before_after(photo: Image.Image, mask: Image.Image, result: Image.Image, tit
     return image_row([photo, overlay(photo, mask), result], ["photo", "with mask", "result"], title)
 
 
-def object_masks(photos: Sequence[Image.Image], masks: Sequence[Image.Image], title: str = "") -> Figure:
-    """The photos with their object masks laid over them."""
+def object_masks(
+    photos: Sequence[Image.Image],
+    masks: Sequence[Image.Image],
+    title: str = "",
+    labels: Sequence[str] | None = None,
+) -> Figure:
+    """The photos with their masks laid over them."""
     images = [overlay(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
-    return image_row(images, [f"photo {index + 1}" for index in range(len(images))], title)
+    return image_row(images, labels or [f"photo {index + 1}" for index in range(len(images))], title)
 
 
 def demo(
@@ -52,17 +58,27 @@ def demo(
 
 def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
     """The loss of each step, and its running mean over ``window`` steps: only the mean can be read."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _chart("step", "loss (Eq. 2)")
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=GREY, alpha=0.35, linewidth=1, label="each step")
     width = min(window, len(losses))
     mean = np.convolve(losses, np.ones(width) / width, mode="valid")
     axes.plot(steps[width - 1 :], mean, color=BLUE, linewidth=3, label=f"mean of {width} steps")
-    axes.set_xlabel("step", fontsize=_TYPE)
-    axes.set_ylabel("loss (Eq. 2)", fontsize=_TYPE)
-    axes.tick_params(labelsize=_TYPE - 2)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=_TYPE - 1, frameon=False)
+    return figure
+
+
+def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10) -> Figure:
+    """How much of the product masks hide, 0 to 1: for each kind of mask by its name, the share of draws in each bin."""
+    figure, axes = _chart("share of the product that is hidden", "share of draws")
+    width = 1 / bins / (len(coverages) + 0.5)
+    looks = zip((BLUE, ORANGE, GREEN, GREY), ("", "//", "..", "xx"), strict=True)
+    for index, ((name, values), (color, hatch)) in enumerate(zip(coverages.items(), looks, strict=False)):
+        counts, edges = np.histogram(values, bins=bins, range=(0, 1))
+        left = edges[:-1] + width * (index + 0.25)
+        options = {"color": color, "hatch": hatch, "edgecolor": "white", "label": name}
+        axes.bar(left, counts / len(values), width, align="edge", **options)
+    axes.set_xticks(np.linspace(0, 1, 6))
     axes.legend(fontsize=_TYPE - 1, frameon=False)
     return figure
 
@@ -76,6 +92,27 @@ def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str =
     return figure
 
 
+def image_grid(images: Sequence[Image.Image], labels: Sequence[str], columns: int, title: str = "") -> Figure:
+    """Images in rows of ``columns``, each under its label."""
+    rows, columns = -(-len(images) // columns), min(columns, len(images))
+    height = rows * (_TILE + 0.5) + 0.4 * bool(title)
+    figure = Figure(figsize=(_TILE * columns, height), layout="constrained")
+    _fill(figure, images, labels, rows, columns)
+    if title:
+        figure.suptitle(title, fontsize=_TYPE + 3)
+    return figure
+
+
+def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
+    """Named curves over the same ``steps``, told apart by colour, line and marker."""
+    figure, axes = _chart(x_label, y_label)
+    looks = zip((BLUE, ORANGE, GREEN, GREY), ("o-", "s--", "^:", "x-."), strict=True)
+    for (name, heights), (color, line) in zip(values.items(), looks, strict=False):
+        axes.plot(steps, heights, line, color=color, linewidth=3, markersize=9, label=name)
+    axes.legend(fontsize=_TYPE - 1, frameon=False)
+    return figure
+
+
 def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
     """The photo with the masked region tinted orange and outlined, so that it shows without colour, too."""
     inside = np.asarray(mask) >= 128
@@ -86,6 +123,31 @@ def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+def heat(values: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """A map of numbers 0 to 1, (h, w), as a picture of ``size``: dark blue is 0, yellow is 1."""
+    colors = colormaps["cividis"](np.asarray(values), bytes=True)[..., :3]
+    return Image.fromarray(np.ascontiguousarray(colors)).resize(size, Image.BILINEAR)
+
+
+def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
+    """Each channel of (C, h, w) as a grey picture, from its smallest value in black to its greatest in white.
+
+    Their pixels stay sharp: how few they are is part of what is to be seen.
+    """
+    pictures = []
+    for channel in np.asarray(values, dtype=float):
+        low, high = channel.min(), channel.max()
+        grey = np.round((channel - low) / (high - low if high > low else 1) * 255).astype(np.uint8)
+        pictures.append(Image.fromarray(grey).resize((side, side), Image.NEAREST))
+    return pictures
+
+
+def difference(before: Image.Image, after: Image.Image) -> Image.Image:
+    """How much each pixel changed, the most of its three channels: dark blue is not at all, yellow is fully."""
+    change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int)).max(axis=2)
+    return heat(change / 255, before.size)
+
+
 def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     """Save a figure as PNG."""
     path = check_can_write(path, suffix=".png")
@@ -94,12 +156,26 @@ def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     return path
 
 
-def _fill(figure, images: Sequence[Image.Image], labels: Sequence[str]) -> None:
-    axes = figure.subplots(1, len(images), squeeze=False)[0]
-    for axis, image, label in zip(axes, images, labels, strict=True):
+def _fill(
+    figure, images: Sequence[Image.Image], labels: Sequence[str], rows: int = 1, columns: int | None = None
+) -> None:
+    axes = list(figure.subplots(rows, columns or len(images), squeeze=False).flat)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, image, label in zip(axes[: len(images)], images, labels, strict=True):
         axis.imshow(image.convert("RGB"), interpolation="lanczos")
         axis.set_title(label, fontsize=_TYPE)
-        axis.set_axis_off()
+
+
+def _chart(x_label: str, y_label: str):
+    """A figure with one pair of axes, in the look of all charts."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x_label, fontsize=_TYPE)
+    axes.set_ylabel(y_label, fontsize=_TYPE)
+    axes.tick_params(labelsize=_TYPE - 2)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _outline(inside: np.ndarray, width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from transformers import CLIPTextModel
 
 from dp_helpers import bank, optim, parts, runs
 from dp_helpers.errors import InputError
-from dp_helpers.finetune import finetune
+from dp_helpers.finetune import finetune, load_or_finetune
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,35 @@ def test_plain_adamw_can_be_asked_for(preset, item):
     numbers = replace(preset.finetune, optimizer="adamw")
     tuned = finetune(item, item.own_masks, replace(preset, finetune=numbers), steps=2, progress=False)
     assert all(np.isfinite(tuned.losses))
+
+
+def test_the_learning_rate_can_be_chosen(preset, item):
+    tuned = finetune(item, item.own_masks, preset, steps=1, learning_rate=2e-3, progress=False)
+    assert tuned.settings["preset"]["finetune"]["learning_rate"] == 2e-3
+    assert tuned.settings["preset"]["finetune"]["steps"] == 1
+    with pytest.raises(InputError, match="learning rate is 0"):
+        finetune(item, item.own_masks, preset, learning_rate=0)
+
+
+def test_a_run_is_loaded_only_for_the_very_same_call(preset, item, tmp_path):
+    def steps_taken(item=item, preset=preset, **options) -> int:
+        taken = []
+        options = {"steps": 1, "seed": 0} | options
+        load_or_finetune(item, item.own_masks, preset, tmp_path / "run", **options, progress=lambda *step: taken.append(step))
+        return len(taken)
+
+    assert steps_taken() == 1
+    assert steps_taken() == 0
+    assert steps_taken(preset=replace(preset, inpaint=replace(preset.inpaint, guidance_scale=2.0))) == 0
+    for other in (
+        {"seed": 1},
+        {"steps": 2},
+        {"learning_rate": 1e-4},
+        {"preset": replace(preset, token="nbsn")},
+        {"item": replace(item, class_noun="mug")},
+    ):
+        assert steps_taken(**other) == other.get("steps", 1)
+        assert steps_taken(**other) == 0
 
 
 def test_progress_can_be_followed(preset, item):

@@ -47,6 +47,23 @@ def test_numbers_come_from_the_preset_unless_given(pipe, preset, photo, mask):
     assert parameters["prompt"] == "a sks mug" and parameters["seed"] == 0
 
 
+@pytest.mark.parametrize(("strength", "steps"), [(1.0, 4), (0.5, 2)])
+def test_progress_can_be_followed(pipe, preset, photo, mask, strength, steps):
+    seen = []
+    options = {"num_inference_steps": 4, "strength": strength}
+    paint(pipe, preset, photo, mask, **options, progress=lambda step, count: seen.append((step, count)))
+    assert seen == [(step + 1, steps) for step in range(steps)]
+
+
+def test_what_progress_raises_ends_the_painting(pipe, preset, photo, mask):
+    def stop(step: int, steps: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        paint(pipe, preset, photo, mask, progress=stop)
+    paint(pipe, preset, photo, mask)
+
+
 def test_square_around_the_mask():
     assert inpaint.square_around((40, 40, 60, 50), (100, 80), 2.0) == (30, 25, 70, 65)
     assert inpaint.square_around((0, 0, 20, 20), (100, 80), 2.0) == (0, 0, 40, 40)

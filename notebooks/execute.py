@@ -1,0 +1,145 @@
+"""Execute the lessons from top to bottom and write their outputs back: ``python notebooks/execute.py [names...]``.
+
+Each lesson gets a fresh kernel with this folder as its working folder. What is written is the same from run to run
+but for what the lesson itself measures: no cell ids, no timestamps, no widgets, no progress bars. A lesson with a
+failing cell, or one that grows too large, stays as it was, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+HERE = Path(__file__).resolve().parent
+MAX_BYTES = 1_000_000  # of a lesson with its pictures
+TIMEOUT = 1800  # seconds for one cell
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SETUP = (HERE / "setup_cell.py").read_text(encoding="utf-8").strip()
+
+
+class LessonError(Exception):
+    """A lesson that must not be written; the message is for people."""
+
+
+def main(names: list[str]) -> int:
+    """Execute the named lessons, or all, and return the exit code."""
+    failed = 0
+    for path in lessons(names):
+        print(f"{path.name} ...", file=sys.stderr, flush=True)
+        try:
+            notebook = execute(clean(read(path)))
+            write(notebook, path)
+        except LessonError as error:
+            failed += 1
+            print(f"{path.name} was left as it was: {error}", file=sys.stderr, flush=True)
+        else:
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+    return 1 if failed else 0
+
+
+def lessons(names: list[str] | None = None) -> list[Path]:
+    """The paths of the named lessons, with or without folder and ending, or of all."""
+    every = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+    if not names:
+        return every
+    known, wanted = {path.stem: path for path in every}, [Path(name).stem for name in names]
+    if unknown := [name for name in wanted if name not in known]:
+        sys.exit(f"There is no lesson {unknown[0]!r}: name some of {', '.join(known)}.")
+    return [known[name] for name in wanted]
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """A lesson, with the one set-up cell in place of the one it holds."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in code_cells(notebook):
+        if "setup" in cell.metadata.get("tags", []):
+            cell.source = SETUP
+    return notebook
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code cells in order."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat.NotebookNode:
+    """Run all cells in a fresh kernel of this very Python; returns the notebook with clean outputs.
+
+    Raises:
+        LessonError: says which cell failed, and how.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(HERE)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise LessonError(f"{_failing(notebook)} raised {error.ename}: {error.evalue}") from error
+    except CellTimeoutError as error:
+        raise LessonError(f"{_failing(notebook)} took more than {timeout} s") from error
+    except DeadKernelError as error:
+        raise LessonError(f"{_failing(notebook)} ended the kernel (out of memory?)") from error
+    return clean(notebook, outputs=True)
+
+
+def clean(notebook: nbformat.NotebookNode, *, outputs: bool = False) -> nbformat.NotebookNode:
+    """Keep what belongs to the lesson: sources, tags and, if wanted, outputs that a page can show."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    notebook.nbformat, notebook.nbformat_minor = 4, 4  # the last format without cell ids
+    for cell in notebook.cells:
+        cell.pop("id", None)
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if outputs and is_shown(output)]
+            cell.execution_count = cell.execution_count if outputs else None
+    return notebook
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write whole or not at all.
+
+    Raises:
+        LessonError: when it is too large.
+    """
+    text = nbformat.writes(notebook)
+    if len(text.encode()) > MAX_BYTES:
+        raise LessonError(f"it has {len(text.encode()) / 1000:.0f} kB, more than {MAX_BYTES / 1000:.0f}: fewer pictures")
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def is_shown(output: nbformat.NotebookNode) -> bool:
+    """Widgets live in a running kernel only, and of a progress bar only scraps would be left."""
+    if output.output_type == "stream":
+        return "\r" not in output.text
+    return WIDGET not in output.get("data", {})
+
+
+def _failing(notebook: nbformat.NotebookNode) -> str:
+    """The code cell that was reached last, by number and first line."""
+    cells = code_cells(notebook)
+    reached = [index for index, cell in enumerate(cells) if cell.execution_count or cell.outputs]
+    index = next((index for index in reached if _has_error(cells[index])), reached[-1] if reached else 0)
+    first = (cells[index].source.splitlines() or [""])[0]
+    return f"code cell {index + 1} ({first!r})"
+
+
+def _has_error(cell: nbformat.NotebookNode) -> bool:
+    return any(output.output_type == "error" for output in cell.outputs)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
