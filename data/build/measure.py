@@ -70,7 +70,7 @@ def measure_clip(args, data: Trainset) -> dict:
     cut = embed(np.stack([square(b, 0.15) for b in data.boxes]))
     whole = embed(np.tile(np.array([0, 0, 128, 128], np.float32), (len(data), 1)))
     nouns = np.array([CLASSES.index(m["class_noun"]) for m in data.metas])
-    prompts = ["a photo of " + article(noun) for noun in CLASSES]
+    prompts = [article(noun) for noun in CLASSES]
     result = {"clip_class_accuracy": np.mean(nearest(cut, prompts) == nouns),
               "clip_class_accuracy_whole_picture": np.mean(nearest(whole, prompts) == nouns)}
     for field, names in (("color", COLORS), ("pattern", PATTERNS)):
