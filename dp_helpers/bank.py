@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from . import masks
 from .presets import Preset
@@ -118,7 +118,25 @@ def draw_view(
     view = np.pad(pixels, ((top, room - top), (left, room - left), (0, 0)), mode="edge")
     shape = Image.new("L", (resolution, resolution), 0)
     shape.paste(object_mask.resize((side, side), Image.NEAREST), (left, top))
-    return Image.fromarray(view), shape
+    view = Image.fromarray(view)
+    if numbers.augment_background > 0 and rng.random() < numbers.augment_background:
+        # Object masks are grown a little: without that, a seam of the old background would come along.
+        product = masks.grow(shape, -round(preset.segment.grow * resolution))
+        view = Image.composite(view, surroundings(resolution, rng), product.filter(ImageFilter.GaussianBlur(0.7)))
+    return view, shape
+
+
+def surroundings(resolution: int, rng: np.random.Generator) -> Image.Image:
+    """A plain wall above a plain floor in random colours and light, RGB.
+
+    Seen before nothing but white, a product brings the white along into every photo: the entanglement of
+    appearance and context that the paper names as its limit (sections 5.3 and 7.1).
+    """
+    wall, floor = (rng.uniform(60, 255) + rng.uniform(-25, 25, 3) for _ in range(2))
+    across, down = np.meshgrid(np.linspace(-1, 1, resolution), np.linspace(-1, 1, resolution))
+    light = 1 + rng.uniform(-0.2, 0.2) * across + rng.uniform(-0.2, 0.2) * down
+    pixels = np.where((down > rng.uniform(-0.2, 1.2))[..., None], floor, wall) * light[..., None]
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:

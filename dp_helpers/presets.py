@@ -77,6 +77,7 @@ class Finetune:
     masks_per_view: int = 4  # and how many masks for each of them
     augment_scale: tuple[float, float] = (1.0, 1.0)  # a view shows the photo shrunk to this share
     augment_shift: float = 0.0  # 0: in the middle, 1: anywhere on the canvas
+    augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper, see bank.surroundings
     augment_flip: bool = False  # mirror every second view; wrong for products with writing on them
 
 

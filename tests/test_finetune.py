@@ -11,7 +11,7 @@ from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel
 
-from dp_helpers import bank, optim, parts, runs
+from dp_helpers import bank, masks, optim, parts, runs
 from dp_helpers.errors import InputError
 from dp_helpers.finetune import finetune, load_or_finetune
 
@@ -203,6 +203,23 @@ def test_views_move_photo_and_mask_alike_and_cut_nothing(preset, item):
             assert (dark & inside).sum() > 0.85 * max(dark.sum(), inside.sum())
             share = inside.sum() / SIDE**2 / ((np.asarray(mask) > 0).mean())
             assert 0.2 < share < 0.9
+
+
+def test_a_new_background_leaves_the_product_as_it_is(preset, item):
+    photo, mask = item.photos[0], item.own_masks[0]
+    segment = replace(preset.segment, grow=0.0)  # the item's own mask fits
+
+    def view(share: float):
+        numbers = replace(preset.finetune, augment_scale=(1.0, 1.0), augment_shift=0.0, augment_background=share)
+        chosen = replace(preset, finetune=numbers, segment=segment)
+        return (np.asarray(image).astype(int) for image in bank.draw_view(photo, mask, chosen, np.random.default_rng(1)))
+
+    (plain, shape), (other, other_shape) = view(0.0), view(1.0)
+    inside = np.asarray(masks.grow(Image.fromarray(shape.astype(np.uint8)), -2)) > 0
+    outside = np.asarray(masks.grow(Image.fromarray(shape.astype(np.uint8)), 2)) == 0
+    assert (shape == other_shape).all() and inside.any() and outside.any()
+    assert abs(plain - other)[inside].max() <= 3
+    assert abs(plain - other)[outside].mean() > 10
 
 
 def test_bank_pairs_belong_together(preset, item):

@@ -100,7 +100,8 @@ def main() -> None:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     done = train(vae, lambda m, rng, progress: vae_loss(m, random_crops(data, args.batch_size, rng).to(DEVICE).contiguous(
-        memory_format=torch.channels_last), progress), "vae-decoder" if args.decoder_only else "vae", args, lr=1e-3, ema=0.998,
+        memory_format=torch.channels_last), progress), "vae-decoder" if args.decoder_only else "vae", args,
+        lr=4e-4 if args.init else 1e-3, ema=0.998,
         weight_decay=0.0, grid_fn=lambda m: grid(m, data, np.random.default_rng(1)))
     if done:
         if not args.decoder_only:
