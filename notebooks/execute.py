@@ -7,6 +7,7 @@ failing cell, or one that grows too large, stays as it was, and the exit code is
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -75,9 +76,9 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
     client = NotebookClient(
         notebook,
         timeout=timeout,
+        startup_timeout=600,  # a busy machine takes its time
         kernel_name="python3",
         record_timing=False,
-        coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(HERE)}},
     )
@@ -89,6 +90,8 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
         raise LessonError(f"{_failing(notebook)} took more than {timeout} s") from error
     except DeadKernelError as error:
         raise LessonError(f"{_failing(notebook)} ended the kernel (out of memory?)") from error
+    except RuntimeError as error:
+        raise LessonError(f"its kernel did not start ({error})") from error
     return clean(notebook, outputs=True)
 
 
@@ -102,7 +105,7 @@ def clean(notebook: nbformat.NotebookNode, *, outputs: bool = False) -> nbformat
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if outputs and is_shown(output)]
+            cell.outputs = tidy(cell.outputs) if outputs else []
             cell.execution_count = cell.execution_count if outputs else None
     return notebook
 
@@ -121,11 +124,22 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     temporary.replace(path)
 
 
-def is_shown(output: nbformat.NotebookNode) -> bool:
-    """Widgets live in a running kernel only, and of a progress bar only scraps would be left."""
-    if output.output_type == "stream":
-        return "\r" not in output.text
-    return WIDGET not in output.get("data", {})
+def tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs as a page can show them: what was printed in one piece, without widgets and progress bars.
+
+    Widgets live in a running kernel only, and of a progress bar only scraps would be left. How a print is cut into
+    pieces is a matter of time, and nbclient's own way to join them would hide the bars' carriage returns.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
+            kept[-1].text += output.text
+        elif WIDGET not in output.get("data", {}):
+            kept.append(output)
+    for output in kept:
+        if output.output_type == "stream":
+            output.text = "".join(line for line in re.findall(r"[^\n]*\n|[^\n]+", output.text) if "\r" not in line)
+    return [output for output in kept if output.get("text") != ""]
 
 
 def _failing(notebook: nbformat.NotebookNode) -> str:
