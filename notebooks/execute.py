@@ -130,16 +130,22 @@ def tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     Widgets live in a running kernel only, and of a progress bar only scraps would be left. How a print is cut into
     pieces is a matter of time, and nbclient's own way to join them would hide the bars' carriage returns.
     """
-    kept: list[nbformat.NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
-            kept[-1].text += output.text
-        elif WIDGET not in output.get("data", {}):
-            kept.append(output)
-    for output in kept:
+    joined = _join([output for output in outputs if WIDGET not in output.get("data", {})])
+    for output in joined:
         if output.output_type == "stream":
             output.text = "".join(line for line in re.findall(r"[^\n]*\n|[^\n]+", output.text) if "\r" not in line)
-    return [output for output in kept if output.get("text") != ""]
+    return _join([output for output in joined if output.get("text") != ""])
+
+
+def _join(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Copies of the outputs, with neighbours of one stream made one."""
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if kept and output.output_type == kept[-1].output_type == "stream" and kept[-1].name == output.name:
+            kept[-1].text += output.text
+        else:
+            kept.append(nbformat.from_dict(output))
+    return kept
 
 
 def _failing(notebook: nbformat.NotebookNode) -> str:
