@@ -103,7 +103,7 @@ def inpaint(
         progress: called with (step, steps) after each denoising step; what it raises ends the painting.
 
     Raises:
-        InputError: when mask and photo differ in size, or the mask is empty.
+        InputError: when mask and photo differ in size, the mask is empty, or steps times strength is below one.
     """
     mask_image = _check(image, mask_image)
     numbers = preset.inpaint if preset else Inpaint()
@@ -115,6 +115,10 @@ def inpaint(
         "feather": feather,
     }
     chosen = {name: getattr(numbers, name) if value is None else value for name, value in given.items()}
+    if int(chosen["num_inference_steps"] * chosen["strength"]) < 1:
+        raise InputError(
+            f"{chosen['num_inference_steps']} steps at strength {chosen['strength']} leave no step to take: raise either."
+        )
     resolution = pipe.unet.config.sample_size * pipe.vae_scale_factor
     box = square_around(mask_image.getbbox(), image.size, chosen["crop_scale"])
     output = pipe(

@@ -55,6 +55,11 @@ def test_progress_can_be_followed(pipe, preset, photo, mask, strength, steps):
     assert seen == [(step + 1, steps) for step in range(steps)]
 
 
+def test_steps_times_strength_must_leave_a_step(pipe, preset, photo, mask):
+    with pytest.raises(InputError, match="no step"):
+        paint(pipe, preset, photo, mask, num_inference_steps=2, strength=0.3)
+
+
 def test_what_progress_raises_ends_the_painting(pipe, preset, photo, mask):
     def stop(step: int, steps: int) -> None:
         raise InterruptedError
