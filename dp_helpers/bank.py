@@ -106,7 +106,8 @@ def draw_view(
     """One view of a photo and of its object mask, both at the preset's resolution and moved alike.
 
     The photo is shrunk and shifted but never cropped, so that no part of the product is lost. Around it the
-    pixels of its edge are repeated: on a catalogue photo plain background, without a seam.
+    pixels of its edge are repeated: on a catalogue photo plain background, without a seam. On a new background
+    stands only what the object mask holds: thin parts that it misses go.
     """
     numbers, resolution = preset.finetune, preset.resolution
     side = round(resolution * rng.uniform(*numbers.augment_scale))
