@@ -58,8 +58,9 @@ class Panel(widgets.VBox):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the controls say, as the keyword arguments of the plain call."""
-        return {name: control.value for name, control in self.controls.items()}
+        """What the controls say, as the keyword arguments of the plain call. Sliders say 10.000000000000002 for 10."""
+        values = {name: control.value for name, control in self.controls.items()}
+        return {name: round(value, 12) if isinstance(value, float) else value for name, value in values.items()}
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the work that a click began is done. Meanwhile the kernel hears no "Stop"."""
@@ -198,13 +199,12 @@ class UploadPanel(widgets.VBox):
 
     def __init__(self, on_images: Callable[[list[Image.Image]], None] | None = None) -> None:
         self.images: list[Image.Image] = []
-        self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo")
+        self.button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a photo", layout={"width": "14em"})
         self.status, self._on_images = widgets.HTML(), on_images
         self.button.observe(self._on_upload, names="value")
         super().__init__([self.button, self.status])
 
-    __repr__ = Panel.__repr__
-    _say = Panel._say
+    __repr__, _say = Panel.__repr__, Panel._say
 
     def _on_upload(self, change) -> None:
         try:

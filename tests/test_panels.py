@@ -49,6 +49,11 @@ def test_painting_by_panel_is_the_plain_call(painting, pipe, preset, photo, mask
     assert "guidance_scale=3.0" in painting.status.value
 
 
+def test_what_a_slider_says_is_round(painting):
+    painting.controls["guidance_scale"].value = 10.000000000000002  # seen in a browser
+    assert painting.parameters["guidance_scale"] == 10.0
+
+
 def test_a_canvas_is_read_at_each_click(painting, photo, mask):
     class Canvas:
         pass
