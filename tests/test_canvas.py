@@ -17,6 +17,7 @@ PNG = "data:image/png;base64,"
 JPEG = "data:image/jpeg;base64,"
 
 
+# conftest.py has the same two fixtures, but imports torch; this file also runs without it, for ipywidgets 7.7.
 @pytest.fixture
 def photo():
     pixels = np.random.default_rng(1).integers(0, 256, (70, 90, 3), dtype=np.uint8)

@@ -36,7 +36,8 @@ MODELS = {
         "what": "The same classes as Stable Diffusion 1.5 inpainting, 128 x 128: a VAE of factor 4 with 4 latent channels (32 x "
                 "32), a 9-channel U-Net, the text tower of `../clip`. The U-Net predicts the clean latents, at a zero "
                 "terminal SNR; the scheduler's configuration says so.",
-        "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour."},
+        "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour; what "
+                 "stands beside the product under the mask comes out pale and soft, so that the mask's edge shows."},
     "paint-by-example": {
         "title": "Paint by Example, tiny family", "class": "parts of PaintByExamplePipeline (diffusers)",
         "runs": ["pbe"], "recipe": "`data/build/train_pbe.py`", "figures": ("pbe_", "judge_"),

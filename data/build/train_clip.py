@@ -83,7 +83,8 @@ def clip_loss(model: CLIPModel, tokenizer, data: Trainset, batch_size: int, rng)
 def main() -> None:
     parser = options(__doc__, minutes=10, batch_size=32)
     parser.add_argument("--vision-only", action="store_true",
-                        help="with --init: leave the text tower, and so the captions that the U-Nets know, as it is")
+                        help="with --init: leave the text tower, and so the captions that the U-Nets know, as it is; "
+                             "only its projection into the common space is trained along")
     args = parser.parse_args()
     data, tokenizer = Trainset(args.data), build()
     torch.manual_seed(args.seed)

@@ -20,7 +20,7 @@ from trainset import Trainset, caption
 from transformers import CLIPTextModel, CLIPTokenizer
 
 # The U-Net predicts the clean latents. Measured in three minutes at 64 px beside v-prediction: the error of the clean latents
-# under the mask is 6 to 15 % lower at timesteps 300 to 600, and half as great beside the mask, where it need only copy.
+# is 6 to 15 % lower under the mask and 18 to 45 % lower beside it at timesteps 600 to 300, and 20 % higher under it at 100.
 SCHEDULER = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="sample",
                  rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False, steps_offset=1)
 

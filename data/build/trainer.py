@@ -243,7 +243,7 @@ def export(folder: Path):
         values = json.loads(config.read_text())
         if "dtype" in values:
             values["dtype"] = "float32"
-        values.pop("_name_or_path", None)                  # where it was trained is nobody's business
+        values.pop("_name_or_path", None)                  # a path of the machine that trained it
         config.write_text(json.dumps(values, indent=2) + "\n")
     if (folder / "README.md").exists():
         shutil.copy(folder / "README.md", part / "README.md")
