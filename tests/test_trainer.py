@@ -2,7 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import trainer
@@ -51,3 +55,41 @@ def test_a_finished_run_is_left_alone_and_made_anew_when_asked(tmp_path):
     assert (tmp_path / "line/state.pt").stat().st_mtime_ns == state
     run(tmp_path, options="--steps 12 --again")
     assert (tmp_path / "line/state.pt").stat().st_mtime_ns != state
+
+
+TEAM = """
+import sys, torch, trainer
+args = trainer.options("", minutes=1, batch_size=4).parse_args(["--steps", "6", "--work", sys.argv[1]])
+torch.manual_seed(0)
+model = torch.nn.Linear(3, 1)
+def loss(model, rng, progress):
+    x = torch.from_numpy(rng.standard_normal((4, 3))).float()
+    return (model(x) - x.sum(1, keepdim=True)).float().square().mean(), {}
+trainer.train(model, loss, "line", args, lr=1e-2, warmup=2, ema=0.5, log_every=2)
+torch.save([p.detach() for p in model.parameters()], f"{sys.argv[1]}/{trainer.RANK}.pt")
+"""
+
+
+def test_two_processes_take_the_step_of_one_with_both_batches(tmp_path):
+    (tmp_path / "team.py").write_text(TEAM)
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                    tmp_path / "team.py", tmp_path], check=True, capture_output=True, timeout=120,
+                   env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(trainer.__file__).parent)})
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    args = trainer.options("", minutes=1, batch_size=8).parse_args(["--steps", "6", "--work", str(tmp_path / "one")])
+    torch.manual_seed(0)
+    model, step = torch.nn.Linear(3, 1), 0
+
+    def loss(model, rng, progress):
+        nonlocal step
+        rngs, step = [np.random.default_rng([0, step, rank]) for rank in (0, 1)], step + 1
+        for each in rngs:
+            each.integers(2**62)                               # the trainer's own draw, for torch
+        x = torch.from_numpy(np.concatenate([each.standard_normal((4, 3)) for each in rngs])).float()
+        return (model(x) - x.sum(1, keepdim=True)).float().square().mean(), {}
+
+    trainer.train(model, loss, "line", args, lr=1e-2, warmup=2, ema=0.5, log_every=2)
+    for one, other, whole in zip(first, second, model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, whole.detach())
+    assert [int(row.split(",")[1]) for row in (tmp_path / "line/log.csv").read_text().splitlines()[1:]] == [16, 32, 48]

@@ -4,6 +4,8 @@ A run lives in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights
 whenever you like; the same command goes on from the last state. Every step draws its random numbers from (seed, step), so
 an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget), so that a run
 given `--minutes` ends its decay on time.
+
+`torchrun --nproc-per-node 2 train_unet.py ... --threads 1` lets two processes take a batch each and share the step.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
+from parallel import PROCESSES, RANK, add_up, join, largest
 from PIL import Image
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -37,9 +40,9 @@ def options(doc: str, *, minutes: float, batch_size: int) -> argparse.ArgumentPa
     add = parser.add_argument
     add("--minutes", type=float, help=f"time budget of the whole run (default {minutes:g}, unless --steps is given)")
     add("--steps", type=int, help="number of steps of the whole run")
-    add("--batch-size", type=int, default=batch_size)
+    add("--batch-size", type=int, default=batch_size, help="samples a step of one process")
     add("--seed", type=int, default=0)
-    add("--threads", type=int, help="CPU threads; two runs of one thread each get through half as much again as one run of two")
+    add("--threads", type=int, help="CPU threads; two processes of one thread each get through half as much again as one of two")
     add("--init", type=Path, metavar="FOLDER", help="start from the fp16 weights of this folder (as in data/tiny/...) "
         "with a fresh optimizer; so a second session goes on from committed weights")
     add("--again", action="store_true", help="train anew although work/ holds a finished run")
@@ -94,7 +97,8 @@ def train(model, loss_fn, name: str, args, *, lr: float, warmup: int = 100, ema:
     """Train `model` in place and leave its EMA weights in it.
 
     `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the step.
-    `grid_fn(model)` returns an (H, W, 3) uint8 picture. Returns False if the run was already finished and nothing was done.
+    `grid_fn(model)` returns an (H, W, 3) uint8 picture. Returns whether there is something to export: not if the run was
+    already finished and nothing was done, and in one process only.
     """
     prepare(args)
     folder = Path(args.work) / name
@@ -115,8 +119,8 @@ def train(model, loss_fn, name: str, args, *, lr: float, warmup: int = 100, ema:
             sys.exit(f"{name}: nothing in {folder} to export yet")
         run.use_average()
         return True
-    run.loop(loss_fn, lr, warmup, clip, grid_fn, grid_minutes, checkpoint_minutes, log_every)
-    return True
+    run.loop(loss_fn, lr, warmup, clip, grid_fn if RANK == 0 else None, grid_minutes, checkpoint_minutes, log_every)
+    return RANK == 0
 
 
 class _Run:
@@ -127,9 +131,10 @@ class _Run:
         self.weights, self.args = weights, args
         self.step, self.seconds, self.finished, self.stop = 0, 0.0, False, False
         path = folder / "state.pt"
-        if args.again and not args.export_now:
+        if args.again and not args.export_now and RANK == 0:
             for old in [path, folder / "log.csv", *folder.glob("grid-*.png")]:
                 old.unlink(missing_ok=True)
+        join()
         if path.exists():
             state = torch.load(path, map_location=DEVICE, weights_only=True)
             model.load_state_dict(state["model"])
@@ -141,6 +146,8 @@ class _Run:
             print(f"{folder.name}: at step {self.step} after {self.seconds / 60:.1f} min", file=sys.stderr)
 
     def save(self) -> None:
+        if RANK > 0:
+            return
         state = {"model": self.model.state_dict(), "step": self.step, "seconds": self.seconds, "finished": self.finished}
         if self.average:
             state["ema"] = self.average.state_dict()
@@ -166,13 +173,13 @@ class _Run:
         before = self.seconds
         saved = drawn = self.seconds
         losses: list[float] = []
-        while (progress := self.progress()) < 1 and not self.stop:
+        while (progress := self._agree()) < 1 and not self.stop:
             rate = lr * min(1.0, (self.step + 1) / warmup) * (0.5 + 0.5 * math.cos(math.pi * progress))
             loss, extras = self._one(loss_fn, rate, clip, progress)
             losses.append(loss)
             self.seconds = before + time.monotonic() - start
-            if self.step % log_every == 0:
-                speed = self.args.batch_size * len(losses) / (time.monotonic() - mark)
+            if self.step % log_every == 0 and RANK == 0:
+                speed = self.args.batch_size * PROCESSES * len(losses) / (time.monotonic() - mark)
                 self._log(float(np.mean(losses)), rate, speed, extras)
                 losses, mark = [], time.monotonic()
             if grid_fn and (self.seconds - drawn > 60 * grid_minutes):
@@ -189,14 +196,21 @@ class _Run:
         if grid_fn:
             self._grid(grid_fn, averaged=True)
 
+    def _agree(self) -> float:
+        """The progress, after all processes have taken over the latest clock and a wish to stop."""
+        self.seconds, stop = largest([self.seconds, float(self.stop)])
+        self.stop = bool(stop)
+        return self.progress()
+
     def _one(self, loss_fn, rate, clip, progress) -> tuple[float, dict]:
-        rng = np.random.default_rng([self.args.seed, self.step])
+        rng = np.random.default_rng([self.args.seed, self.step, RANK])
         torch.manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with fast_precision():
             loss, extras = loss_fn(self.model, rng, progress)
-        loss.backward()
+        (loss / PROCESSES).backward()
+        add_up([p.grad for p in self.weights if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.weights, clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -208,7 +222,7 @@ class _Run:
         return value, extras
 
     def _log(self, loss: float, rate: float, speed: float, extras: dict) -> None:
-        row = {"step": self.step, "samples": self.step * self.args.batch_size, "seconds": round(self.seconds, 1),
+        row = {"step": self.step, "samples": self.step * self.args.batch_size * PROCESSES, "seconds": round(self.seconds, 1),
                "loss": round(loss, 5), "lr": f"{rate:.3g}", "samples_per_s": round(speed, 2),
                **{k: round(float(v), 5) for k, v in extras.items()}}
         path = self.folder / "log.csv"
