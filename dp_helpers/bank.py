@@ -107,7 +107,7 @@ def draw_view(
 
     The photo is shrunk and shifted but never cropped, so that no part of the product is lost. Around it the
     pixels of its edge are repeated: on a catalogue photo plain background, without a seam. On a new background
-    stands only what the object mask holds: thin parts that it misses go.
+    stands only what the object mask holds.
     """
     numbers, resolution = preset.finetune, preset.resolution
     side = round(resolution * rng.uniform(*numbers.augment_scale))
@@ -122,7 +122,7 @@ def draw_view(
     view = Image.fromarray(view)
     if numbers.augment_background > 0 and rng.random() < numbers.augment_background:
         # Object masks are grown a little: without that, a seam of the old background would come along.
-        product = masks.grow(shape, -round(preset.segment.grow * resolution))
+        product = masks.ungrow(shape, round(preset.segment.grow * side))
         view = Image.composite(view, surroundings(resolution, rng), product.filter(ImageFilter.GaussianBlur(0.7)))
     return view, shape
 

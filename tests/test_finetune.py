@@ -222,6 +222,17 @@ def test_a_new_background_leaves_the_product_as_it_is(preset, item):
     assert abs(plain - other)[outside].mean() > 10
 
 
+def test_a_new_background_keeps_the_thin_parts_of_a_mask_drawn_by_hand(preset):
+    photo, mask = Image.new("RGB", (SIDE, SIDE), "white"), Image.new("L", (SIDE, SIDE), 0)
+    thin = (SIDE // 2, 4, SIDE // 2 + 2, SIDE - 4)  # a lamp's pole
+    photo.paste("black", thin)
+    mask.paste(255, thin)
+    numbers = replace(preset.finetune, augment_scale=(1.0, 1.0), augment_shift=0.0, augment_background=1.0)
+    chosen = replace(preset, finetune=numbers, segment=replace(preset.segment, grow=2.5 / SIDE))
+    view, _ = bank.draw_view(photo, mask, chosen, np.random.default_rng(1))
+    assert np.asarray(view.crop(thin)).mean() < 100
+
+
 def test_bank_pairs_belong_together(preset, item):
     made = bank.build_bank(parts.load_vae(preset), item.photos, item.own_masks, preset, seed=0)
     assert len(made.latents) == 6 and len(made.view) == 12  # 4 views asked for, a whole number for each photo
