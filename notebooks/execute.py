@@ -73,8 +73,10 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
     Raises:
         LessonError: says which cell failed, and how.
     """
+    started: list[nbformat.NotebookNode] = []
     client = NotebookClient(
         notebook,
+        on_cell_execute=lambda cell, cell_index: started.append(cell),
         timeout=timeout,
         startup_timeout=600,  # a busy machine takes its time
         kernel_name="python3",
@@ -85,11 +87,11 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
     try:
         client.execute()
     except CellExecutionError as error:
-        raise LessonError(f"{_failing(notebook)} raised {error.ename}: {error.evalue}") from error
+        raise LessonError(f"{_last(started, notebook)} raised {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
-        raise LessonError(f"{_failing(notebook)} took more than {timeout} s") from error
+        raise LessonError(f"{_last(started, notebook)} took more than {timeout} s") from error
     except DeadKernelError as error:
-        raise LessonError(f"{_failing(notebook)} ended the kernel (out of memory?)") from error
+        raise LessonError(f"{_last(started, notebook)} ended the kernel (out of memory?)") from error
     except RuntimeError as error:
         raise LessonError(f"its kernel did not start ({error})") from error
     return clean(notebook, outputs=True)
@@ -148,17 +150,10 @@ def _join(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     return kept
 
 
-def _failing(notebook: nbformat.NotebookNode) -> str:
-    """The code cell that was reached last, by number and first line."""
-    cells = code_cells(notebook)
-    reached = [index for index, cell in enumerate(cells) if cell.execution_count or cell.outputs]
-    index = next((index for index in reached if _has_error(cells[index])), reached[-1] if reached else 0)
-    first = (cells[index].source.splitlines() or [""])[0]
-    return f"code cell {index + 1} ({first!r})"
-
-
-def _has_error(cell: nbformat.NotebookNode) -> bool:
-    return any(output.output_type == "error" for output in cell.outputs)
+def _last(started: list[nbformat.NotebookNode], notebook: nbformat.NotebookNode) -> str:
+    """The cell that was started last, by number and first line. A kernel that is killed leaves no other trace of it."""
+    number = next(number for number, cell in enumerate(code_cells(notebook), start=1) if cell is started[-1])
+    return f"code cell {number} ({started[-1].source.splitlines()[0]!r})"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The lessons: the habits that hold for all of them, and every one executed at a shrunken size.
 
-The size switch stands here and not in the lessons: SHRUNK replaces text in their cells tagged ``parameters``. A solution
-is written once, in its exercise; it is executed from there.
+The size switch stands in shrunk.py. A solution is written once, in its exercise; it is executed from there.
 """
 
 import re
@@ -9,27 +8,10 @@ import statistics
 
 import execute
 import pytest
+from shrunk import SHRUNK, shrink, shrunk_lesson, tagged
 
 LESSONS = execute.lessons()
 NAMES = [path.stem for path in LESSONS]
-
-# For each lesson: what stands in its parameter cells, and what the test puts there. Empty: it is small as it stands.
-SHRUNK = {
-    "00_start_here": {"steps = preset.finetune.steps": "steps = 2"},
-    "01_data_prep": {"draws = 600": "draws = 12"},
-    "02_masked_finetuning": {
-        "steps = preset.finetune.steps  #": "steps = 2  #",
-        "curve_steps = 2 * preset.finetune.steps": "curve_steps = 4",
-        "curve_samples = 32": "curve_samples = 4",
-        'root / "runs"': 'root / "out" / "test-runs"',  # a reader's own runs stay as they are
-    },
-    "03_inpainting_canvas": {
-        "finetune_steps = preset.finetune.steps": "finetune_steps = 2",
-        "num_inference_steps = preset.inpaint.num_inference_steps": "num_inference_steps = 4",  # at strength 0.3 one is left
-        "seeds = [0, 1, 2, 3, 4, 5]": "seeds = [0, 1]",
-        'root / "runs"': 'root / "out" / "test-runs"',
-    },
-}
 
 OPENING = ("**You will**", "**You need**")
 CLOSING = ("## Takeaways", "## Exercises", "## Next")
@@ -50,10 +32,6 @@ def lesson(path):
 
 def markdown(lesson) -> list[str]:
     return [cell.source for cell in lesson.cells if cell.cell_type == "markdown"]
-
-
-def tagged(lesson, tag) -> list:
-    return [cell for cell in execute.code_cells(lesson) if tag in cell.metadata.get("tags", [])]
 
 
 def shows_picture(cell) -> bool:
@@ -178,8 +156,7 @@ def test_formulas_are_for_katex(lesson):
 
 def test_runs_from_top_to_bottom_with_its_solutions(path, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    notebook = execute.clean(execute.read(path))
-    shrink(notebook, SHRUNK[path.stem])
+    notebook = shrunk_lesson(path)
     for code in solutions(notebook):
         cell = execute.nbformat.v4.new_code_cell(code)
         cell.pop("id", None)
@@ -189,15 +166,6 @@ def test_runs_from_top_to_bottom_with_its_solutions(path, tmp_path, monkeypatch)
     assert counts == list(range(1, len(counts) + 1))
     assert any(shows_picture(cell) for cell in execute.code_cells(done))
     assert not any(shown_twice(cell) for cell in execute.code_cells(done))
-
-
-def shrink(notebook, replacements: dict[str, str]) -> None:
-    """Replace lines in the parameter cells; each of them must still be there."""
-    for old, new in replacements.items():
-        holding = [cell for cell in tagged(notebook, "parameters") if old in cell.source]
-        assert holding, f"no cell tagged 'parameters' holds {old!r} any more: change SHRUNK"
-        for cell in holding:
-            cell.source = cell.source.replace(old, new)
 
 
 def test_shrinking_fails_loudly():
@@ -252,6 +220,17 @@ def test_a_failing_cell_is_named_and_nothing_is_written(folder, capsys):
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
     said = capsys.readouterr().err
     assert "code cell 2 ('x / 0  # oh') raised ZeroDivisionError: division by zero" in said
+
+
+@pytest.mark.parametrize("before", ["", "print('so far', flush=True); time.sleep(0.5); "])  # killed at once, or later
+def test_a_kernel_that_is_killed_is_told_in_one_sentence(folder, capsys, before):
+    path = folder("import os, time", "", f"{before}os.kill(os.getpid(), 9)", "1")
+    content = path.read_bytes()
+    assert execute.main(["00_lesson"]) == 1
+    assert path.read_bytes() == content and list(path.parent.iterdir()) == [path]
+    said = capsys.readouterr().err
+    assert "was left as it was: code cell 3 (" in said and said.endswith(" ended the kernel (out of memory?)\n")
+    assert "Traceback" not in said
 
 
 def test_a_lesson_that_grows_too_large_is_not_written(folder, monkeypatch, capsys):
