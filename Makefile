@@ -3,7 +3,7 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks lint data tiny
+.PHONY: help setup demo test notebooks lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
@@ -11,6 +11,7 @@ help:
 	@echo "make notebooks   execute the lessons and write their outputs back (LESSONS=\"00_start_here\" for some)"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
+	@echo "make environments   run the lessons in Binder's environment with 2 GB of memory, the canvas with Colab's widgets"
 
 setup: .venv/.stamp
 
@@ -25,6 +26,10 @@ notebooks: .venv/.stamp
 
 lint: .venv/.stamp
 	@$(PY) -m ruff check .
+
+environments:
+	$(PYTHON) tests/environments.py binder
+	$(PYTHON) tests/environments.py colab
 
 data: .venv/.stamp-data
 	$(PY) data/build/make_data.py
