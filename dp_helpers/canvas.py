@@ -1,8 +1,8 @@
 """The mask canvas: a widget that shows a photo and on which one paints what is to be repainted.
 
-All drawing happens in the browser. The kernel hears of it once, as a PNG data URL, when the pointer lifts, and
-nothing depends on a fast way to the kernel. What is synced is plain: text, whole numbers, fractions. Binary
-traits would be smaller, but Colab drops buffers that are sent when a widget opens.
+All drawing happens in the browser, by the sources in the folder canvas/. The kernel hears of it once, as a PNG data
+URL, when the pointer lifts, and nothing depends on a fast way to the kernel. What is synced is plain: text, whole
+numbers, fractions. Binary traits would be smaller, but Colab drops buffers that are sent when a widget opens.
 
     canvas = MaskCanvas(photo)                          # show it: a cell's last line
     canvas.observe(on_change, names="mask_data_url")    # called whenever the mask changes
@@ -27,6 +27,8 @@ from .errors import InputError
 MAX_SIDE = 2048  # pixels: the longer side of the largest drawing; see MaskCanvas
 TOOLS = ("brush", "eraser", "rectangle", "ellipse", "move")
 MASK_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+SOURCES = ("mask.js", "history.js", "stage.js", "pointers.js", "parts.js", "widget.js")
+_BROWSER = Path(__file__).with_name("canvas")
 _PNG = "data:image/png;base64,"
 _JPEG = "data:image/jpeg;base64,"
 
@@ -37,6 +39,9 @@ class MaskCanvas(anywidget.AnyWidget):
     A photo whose longer side is at most ``MAX_SIDE`` pixels is painted pixel by pixel. A larger one is scaled
     to that side for showing and painting, and its mask is scaled back to the photo's own size by nearest
     neighbour, so that it stays 0 or 255.
+
+    The button "Open mask" puts a picture's file of the photo's own size in place of the mask, and so does dropping the
+    file on the photo; it is read in the browser, as `set_mask` and `catalog.load_mask` would.
 
     Args:
         photo: any PIL image. It is shown as it is: no rotation by EXIF (`catalog.load_photo` does that).
@@ -54,13 +59,16 @@ class MaskCanvas(anywidget.AnyWidget):
         InputError: ``photo`` is no picture, or ``mask`` is none that fits.
     """
 
-    _esm = Path(__file__).with_name("canvas.js")
-    _css = Path(__file__).with_name("canvas.css")
+    # A widget is one ES module: the files share their names, only the last one exports, and nothing else is done to them.
+    _esm = "\n".join((_BROWSER / name).read_text(encoding="utf-8") for name in SOURCES)
+    _css = (_BROWSER / "canvas.css").read_text(encoding="utf-8")
 
     photo_data_url = traitlets.Unicode().tag(sync=True)
     mask_data_url = traitlets.Unicode().tag(sync=True)
     mask_width = traitlets.Int().tag(sync=True)  # pixels of the drawing, not of the widget on the screen
     mask_height = traitlets.Int().tag(sync=True)
+    photo_width = traitlets.Int().tag(sync=True)  # pixels of the photo as it was given: a mask file must have them
+    photo_height = traitlets.Int().tag(sync=True)
     tool = traitlets.Enum(TOOLS, default_value="brush").tag(sync=True)
     brush_size = traitlets.Int(24, min=1).tag(sync=True)
     overlay_opacity = traitlets.Float(0.55, min=0, max=1).tag(sync=True)
@@ -82,6 +90,8 @@ class MaskCanvas(anywidget.AnyWidget):
             mask_data_url=self._latest[0],
             mask_width=size[0],
             mask_height=size[1],
+            photo_width=photo.width,
+            photo_height=photo.height,
             **settings,
         )
 

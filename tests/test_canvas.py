@@ -4,6 +4,8 @@ import base64
 import io
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +113,7 @@ def test_a_large_photo_is_painted_smaller_and_its_mask_comes_back_at_its_own_siz
     canvas = MaskCanvas(photo, mask)
     drawing = (MAX_SIDE, round(1001 * MAX_SIDE / 3000))
     assert (canvas.mask_width, canvas.mask_height) == drawing
+    assert (canvas.photo_width, canvas.photo_height) == photo.size
     assert picture(canvas.photo_data_url, JPEG).size == picture(canvas.mask_data_url, PNG).size == drawing
     assert_same(canvas.mask, mask)  # exactly, as long as nobody painted
 
@@ -154,6 +157,20 @@ def test_only_plain_traits_are_synced(photo, mask):
     assert ours >= {"photo_data_url", "mask_data_url", "tool", "brush_size", "overlay_opacity"}
     assert {name for name in ours if not isinstance(state[name], (str, int, float))} == set()
     assert "export default" in state["_esm"] and ".dp-canvas" in state["_css"]
+
+
+def test_the_browsers_half_is_small_files_that_are_all_sent_and_installed(photo):
+    package = Path(canvas_module.__file__).parent
+    sources = sorted(package.glob("canvas/*.js"))
+    assert {source.name for source in sources} == set(canvas_module.SOURCES)
+    sent = MaskCanvas(photo).get_state()["_esm"]
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        assert text in sent and len(text.splitlines()) < 250
+        assert ("export default" in text) == (source.name == canvas_module.SOURCES[-1])
+    settings = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    installed = {path for pattern in settings["package-data"]["dp_helpers"] for path in package.glob(pattern)}
+    assert {path for path in package.rglob("*.*") if path.suffix not in (".py", ".pyc")} == installed
 
 
 def test_settings_are_taken_and_checked(photo):

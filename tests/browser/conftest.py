@@ -1,4 +1,4 @@
-"""The mask canvas in a real Chromium: its own canvas.js on a page by itself, with the kernel's side beside it.
+"""The mask canvas in a real Chromium: what the kernel sends, on a page by itself, with the kernel's side beside it.
 
 Without a browser these tests skip. DP_REQUIRE_BROWSER=1 makes that an error; DP_BROWSER names the program.
 """
@@ -18,10 +18,10 @@ from PIL import Image
 from dp_helpers.canvas import MaskCanvas
 
 HERE = Path(__file__).parent
-FILES = {
-    "/page.html": HERE / "page.html",
-    "/canvas.js": HERE.parents[1] / "dp_helpers" / "canvas.js",
-    "/canvas.css": HERE.parents[1] / "dp_helpers" / "canvas.css",
+SERVED = {  # path: what it is, and its text
+    "/page.html": ("text/html", (HERE / "page.html").read_text(encoding="utf-8")),
+    "/canvas.js": ("text/javascript", MaskCanvas._esm),
+    "/canvas.css": ("text/css", MaskCanvas._css),
 }
 ARGUMENTS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync""".split()
@@ -29,11 +29,13 @@ WIDTH, HEIGHT = 120, 90  # pixels of the photo
 SCALE = 5  # pixels of the screen to one of the photo: whole, since mice report whole pixels
 
 
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    extensions_map = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-
-    def translate_path(self, path: str) -> str:
-        return str(FILES.get(path, HERE / "nothing"))
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        kind, text = SERVED[self.path]
+        self.send_response(200)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def log_message(self, *args) -> None:
         pass

@@ -466,7 +466,7 @@ def test_a_pen_draws(desk):
 
 # -- keyboard and screen readers -----------------------------------------------------------------------------------
 
-TAB_STOPS = """brush eraser rectangle ellipse move size undo redo invert clear
+TAB_STOPS = """brush eraser rectangle ellipse move size undo redo invert clear open
 canvas opacity zoom-out fit zoom-in""".split()
 
 
@@ -528,7 +528,7 @@ def test_keys_do_not_reach_the_notebook_but_what_is_not_ours_does(desk):
 
 def test_every_control_has_a_name_and_the_status_is_spoken(desk):
     controls = desk.page.evaluate(
-        """[...document.querySelectorAll('button, input, canvas')].map(each => ({
+        """[...document.querySelectorAll('button, input:not([hidden]), canvas')].map(each => ({
             name: each.getAttribute('aria-label'), tag: each.tagName, type: each.type, pressed: each.getAttribute('aria-pressed'),
             width: each.getBoundingClientRect().width, height: each.getBoundingClientRect().height}))"""
     )
