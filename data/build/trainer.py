@@ -248,7 +248,7 @@ class _Run:
 
 @contextlib.contextmanager
 def export(folder: Path):
-    """Yield a temporary folder to write a model into; put it in place when whole, keeping the old model card."""
+    """Yield a temporary folder to write a model into; put it in place when whole, keeping the old model card and history."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -259,8 +259,9 @@ def export(folder: Path):
             values["dtype"] = "float32"
         values.pop("_name_or_path", None)                  # a path of the machine that trained it
         config.write_text(json.dumps(values, indent=2) + "\n")
-    if (folder / "README.md").exists():
-        shutil.copy(folder / "README.md", part / "README.md")
+    for kept in (folder / "README.md", folder / "training.json"):
+        if kept.exists():
+            shutil.copy(kept, part)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
     print(f"wrote {folder}", file=sys.stderr)
