@@ -7,7 +7,10 @@ failing cell, or one that grows too large, stays as it was, and the exit code is
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +40,9 @@ def main(names: list[str]) -> int:
         except LessonError as error:
             failed += 1
             print(f"{path.name} was left as it was: {error}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print(f"Stopped: {path.name} was left as it was.", file=sys.stderr, flush=True)
+            return 130
         else:
             print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
     return 1 if failed else 0
@@ -72,16 +78,23 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
 
     Raises:
         LessonError: says which cell failed, and how.
+        KeyboardInterrupt: on Ctrl-C, or when this process is told to end.
     """
     started: list[nbformat.NotebookNode] = []
+    stopped = asyncio.Event()
+
+    def on_cell_execute(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        started.append(cell)
+        _stop_on_signals(stopped)
+
     client = NotebookClient(
         notebook,
-        on_cell_execute=lambda cell, cell_index: started.append(cell),
+        on_cell_execute=on_cell_execute,
         timeout=timeout,
         startup_timeout=600,  # a busy machine takes its time
         kernel_name="python3",
         record_timing=False,
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],
         resources={"metadata": {"path": str(HERE)}},
     )
     try:
@@ -90,11 +103,26 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
         raise LessonError(f"{_last(started, notebook)} raised {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
         raise LessonError(f"{_last(started, notebook)} took more than {timeout} s") from error
-    except DeadKernelError as error:
+    except (DeadKernelError, asyncio.CancelledError) as error:
+        if stopped.is_set():
+            raise KeyboardInterrupt from error
         raise LessonError(f"{_last(started, notebook)} ended the kernel (out of memory?)") from error
     except RuntimeError as error:
         raise LessonError(f"its kernel did not start ({error})") from error
     return clean(notebook, outputs=True)
+
+
+def _stop_on_signals(stopped: asyncio.Event) -> None:
+    """Cancel all that runs here when this process is to end: nbclient's own way to do that ends in a traceback."""
+
+    def stop() -> None:
+        stopped.set()
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def clean(notebook: nbformat.NotebookNode, *, outputs: bool = False) -> nbformat.NotebookNode:

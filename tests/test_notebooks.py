@@ -3,6 +3,7 @@
 The size switch stands in shrunk.py. A solution is written once, in its exercise; it is executed from there.
 """
 
+import os
 import re
 import statistics
 
@@ -231,6 +232,16 @@ def test_a_kernel_that_is_killed_is_told_in_one_sentence(folder, capsys, before)
     said = capsys.readouterr().err
     assert "was left as it was: code cell 3 (" in said and said.endswith(" ended the kernel (out of memory?)\n")
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_run_that_is_stopped_says_so_and_goes_no_further(folder, capfd, name):
+    path = folder("1", f"import os, signal, time; os.kill({os.getpid()}, signal.{name}); time.sleep(60)", "3")
+    content = path.read_bytes()
+    assert execute.main([]) == 130
+    assert path.read_bytes() == content and list(path.parent.iterdir()) == [path]
+    assert capfd.readouterr().err == "00_lesson.ipynb ...\nStopped: 00_lesson.ipynb was left as it was.\n"
 
 
 def test_a_lesson_that_grows_too_large_is_not_written(folder, monkeypatch, capsys):
