@@ -62,8 +62,8 @@ def main() -> int:
             commit = subprocess.check_output(["git", "log", "-1", "--format=%h %s"], cwd=clone, text=True).strip()
             say(f"{options.which}, tested at commit {commit}")
             failed = {"binder": binder, "colab": colab}[options.which](clone, options)
-    except Failure as error:
-        say(error)
+    except (Failure, KeyboardInterrupt) as error:
+        say(str(error) or "stopped")
         return 2
     say(f"{options.which}: " + (f"FAILED: {', '.join(failed)}" if failed else "all passed"))
     return 1 if failed else 0
