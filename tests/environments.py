@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=BINDERS_MEMORY, help="bytes for a lesson's processes (%(default)s)")
     parser.add_argument("--python", help="program to make the environment with; binder: that of runtime.txt, colab: this one")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: nothing stays behind
     try:
         with tempfile.TemporaryDirectory(prefix="dreampaint-", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
             clone = Path(folder) / "dreampaint"
