@@ -186,12 +186,12 @@ class InpaintPanel(Panel):
         super().__init__("Paint", controls)
 
     def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str]:
-        mask = getattr(self.mask, "mask", self.mask)
+        mask, name = (self.mask.mask, "canvas.mask") if hasattr(self.mask, "mask") else (self.mask, "mask")
         self._say("Painting ...")
         result = inpaint.inpaint(self.pipe, self.photo, mask, preset=self.preset, progress=self._step, **parameters)
         self._show(plots.before_after(self.photo, mask, result.image), f"Photo, mask and result of {parameters}.")
-        given = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
-        return result, f"The same without the panel: inpaint.inpaint(pipe, photo, mask, preset=preset, {given})"
+        given = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
+        return result, f"The same without the panel: inpaint.inpaint(pipe, photo, {name}, preset=preset, {given})"
 
 
 class UploadPanel(widgets.VBox):

@@ -46,6 +46,7 @@ def test_painting_by_panel_is_the_plain_call(painting, pipe, preset, photo, mask
     assert (np.asarray(painting.result.image) == np.asarray(plain.image)).all()
     assert (painting.bar.value, painting.bar.max) == (2, 2)
     assert painting.picture.value.startswith("<img alt=") and "data:image/jpeg;base64," in painting.picture.value
+    assert "inpaint.inpaint(pipe, photo, mask, preset=preset," in painting.status.value
     assert "guidance_scale=3.0" in painting.status.value
 
 
@@ -65,6 +66,8 @@ def test_a_canvas_is_read_at_each_click(painting, photo, mask):
     painting.mask.mask = Image.new("L", photo.size, 255)
     click(painting)
     assert painting.result.parameters["box"] != first
+    said = painting.status.value  # a lesson's own `mask` may be older than what is on its canvas now
+    assert "inpaint.inpaint(pipe, photo, canvas.mask, preset=preset," in said
 
 
 def test_what_people_type_never_becomes_html(painting):
