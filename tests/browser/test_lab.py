@@ -1,0 +1,176 @@
+"""Lesson 03 as its reader has it: in a real JupyterLab with a real kernel, painted on by mouse.
+
+The lesson is a copy at its shrunken size, in a folder of its own, and so are the server's settings: neither the lessons
+nor what a reader has set in his JupyterLab has a part in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import execute
+import pytest
+from shrunk import shrunk_lesson
+
+ROOT = Path(__file__).resolve().parents[2]
+LESSON = "03_inpainting_canvas"
+PATIENCE = execute.TIMEOUT  # seconds for whatever is waited for: a busy machine takes its time
+VIEWPORT = {"width": 1400, "height": 950}
+
+ARGUMENTS = """--no-browser --allow-root --ip=127.0.0.1 --port=0 --IdentityProvider.token=
+--ServerApp.open_browser=False""".split()
+FOLDERS = "JUPYTER_CONFIG_DIR JUPYTER_DATA_DIR JUPYTER_RUNTIME_DIR IPYTHONDIR".split()
+NO_NEWS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+
+# What the kernel itself knows, below the lesson: which Python it is, and the mask on the canvas.
+ASKING = 'import sys\nprint("kernel", sys.executable, canvas.mask.histogram()[255], "pixels")'
+PROMPTS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(each => each.textContent)"
+NUMBERED = f"{PROMPTS}.every(text => /^\\[\\d+\\]:$/.test(text))"
+ENDED = f"{PROMPTS}.some(text => /\\d/.test(text)) && !{PROMPTS}.some(text => text.includes('*'))"  # well or not
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """A folder with the lesson, from which its set-up cell finds the repository."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "dreampaint").symlink_to(ROOT, target_is_directory=True)
+    lesson = shrunk_lesson(ROOT / "notebooks" / f"{LESSON}.ipynb")
+    asking = execute.nbformat.v4.new_code_cell(ASKING)
+    asking.pop("id", None)
+    lesson.cells.append(asking)
+    execute.nbformat.write(lesson, folder / f"{LESSON}.ipynb")
+    return folder
+
+
+@pytest.fixture
+def lab(browser, workplace, tmp_path):
+    """The address of a JupyterLab with the lesson, which ends with the test. After ``browser``: no server without one."""
+    environment = os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
+    settings = tmp_path / "JUPYTER_CONFIG_DIR" / NO_NEWS
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        command = [sys.executable, "-m", "jupyterlab", *ARGUMENTS]
+        server = subprocess.Popen(command, cwd=workplace, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield address_of(server, tmp_path / "JUPYTER_RUNTIME_DIR", log)
+        finally:
+            end(server)
+
+
+def address_of(server: subprocess.Popen, runtime: Path, log: Path) -> str:
+    """Wait for the file in which a server that answers tells its address."""
+    told = runtime / f"jpserver-{server.pid}.json"
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            return json.loads(told.read_text())["url"]
+        except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or not yet whole
+            time.sleep(0.1)
+    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+def end(server: subprocess.Popen) -> None:
+    """Stop a server; it takes its kernels with it."""
+    server.terminate()
+    try:
+        server.wait(60)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+class Lesson:
+    """The lesson, open in JupyterLab."""
+
+    def __init__(self, page, address: str) -> None:
+        self.page = page
+        page.goto(f"{address}lab/tree/{LESSON}.ipynb")
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # until there is a kernel, nothing can be run
+        page.get_by_text("canvas.mask.histogram").wait_for(state="attached")  # cells come one by one, the asking one last
+        self.canvas = page.locator(".dp-canvas").first
+        self.panel = page.locator(".widget-vbox", has=page.get_by_role("button", name="Paint", exact=True))
+
+    def run_all(self) -> None:
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        self.page.wait_for_function(ENDED)
+        assert self.page.evaluate(NUMBERED), self.page.locator(".jp-Notebook .jp-RenderedText").all_text_contents()[-1]
+
+    def paint(self) -> str:
+        """Press the panel's button and wait for its next picture; returns its data URL."""
+        pictures = self.panel.locator("img")
+        for picture in pictures.all():
+            picture.evaluate("picture => { picture.dataset.seen = 'yes' }")
+        self.panel.get_by_role("button", name="Paint", exact=True).click()
+        picture = self.panel.locator("img:not([data-seen])")
+        picture.wait_for()
+        self.panel.get_by_text("The same without the panel").wait_for()  # comes last: the panel is ready again
+        return picture.get_attribute("src")
+
+    def set_steps(self, steps: int) -> None:
+        """Move the panel's slider of denoising steps, by keyboard."""
+        slider = self.panel.locator(".widget-inline-hbox", has_text="steps").get_by_role("slider")
+        slider.press("Home")
+        for _ in range(steps - 1):
+            slider.press("ArrowRight")
+
+    def draw(self, *shares: tuple[float, float]) -> None:
+        """Draw with the mouse over points of the canvas, each given as shares of its width and height."""
+        stage, before = self.canvas.locator("canvas"), self.status()
+        stage.scroll_into_view_if_needed()
+        box, mouse = stage.bounding_box(), self.page.mouse
+        for index, (across, down) in enumerate(shares):
+            mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=5)
+            if index == 0:
+                mouse.down()
+        mouse.up()
+        self.page.wait_for_function("text => document.querySelector('.dp-canvas .dp-status').textContent !== text", arg=before)
+
+    def status(self) -> str:
+        return self.canvas.get_by_role("status").text_content()
+
+    def ask(self) -> tuple[str, int]:
+        """Run the last cell; returns the kernel's Python and how many pixels of its mask are to be repainted."""
+        cell = self.page.locator(".jp-Notebook .jp-CodeCell").last
+        prompt = cell.locator(".jp-InputPrompt").text_content()
+        cell.locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(f"text => {NUMBERED} && {PROMPTS}.at(-1) !== text", arg=prompt)
+        _, program, count, _ = cell.locator(".jp-OutputArea-output").text_content().split()
+        return program, int(count)
+
+
+@pytest.fixture
+def lesson(browser, lab, tmp_path):
+    """Lesson 03 in JupyterLab. An error on the page fails the test; a picture of the page is left in the test's folder."""
+    context, errors = browser.new_context(viewport=VIEWPORT), []
+    context.set_default_timeout(1000 * PATIENCE)
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield Lesson(page, lab)
+    page.screenshot(path=tmp_path / "lab.png")
+    context.close()
+    assert errors == []
+
+
+def test_what_is_drawn_in_jupyterlab_is_painted_by_the_kernel(lesson):
+    lesson.run_all()
+    program, before = lesson.ask()
+    assert program == sys.executable
+    lesson.set_steps(4)
+    first = lesson.paint()
+    assert "num_inference_steps=4" in lesson.panel.text_content()
+    assert lesson.paint() == first  # the same mask and seed: the same picture
+    lesson.draw((0.06, 0.06), (0.3, 0.05), (0.5, 0.06))  # where the lesson's own mask is not
+    _, after = lesson.ask()
+    stroke = (0.5 - 0.06) * 256 * int(lesson.canvas.locator("[data-name=size]").input_value())  # less its round ends
+    assert 0.9 * stroke < after - before < 1.5 * stroke
+    assert lesson.paint() != first
