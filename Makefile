@@ -8,7 +8,7 @@ PY := .venv/bin/python
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
-	@echo "make notebooks   execute the lessons and write their outputs back (LESSONS=\"00_start_here\" for some)"
+	@echo "make notebooks   execute the lessons, write their outputs back, and the README's picture (LESSONS=\"00_start_here\" for some)"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
 	@echo "make environments   run the lessons in Binder's environment with 2 GB of memory, the canvas with Colab's widgets"
@@ -23,6 +23,11 @@ test: .venv/.stamp
 
 notebooks: .venv/.stamp
 	@$(PY) notebooks/execute.py $(LESSONS)
+ifndef LESSONS
+	@$(PY) -m dp_helpers demo --out out/demo
+	@$(PY) -c "from PIL import Image; picture = Image.open('out/demo/figure.png').convert('RGB'); \
+	picture.thumbnail((1400, 1400), Image.LANCZOS); picture.save('docs/demo.png', optimize=True)"
+endif
 
 lint: .venv/.stamp
 	@$(PY) -m ruff check .

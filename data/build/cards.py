@@ -76,8 +76,9 @@ def history(folder: Path, work: Path, runs: list[str]) -> list[dict]:
         rows = list(csv.DictReader(log.open()))
         entry = {"run": run, "steps": int(rows[-1]["step"]), "samples": int(rows[-1]["samples"]),
                  "minutes": round(float(rows[-1]["seconds"]) / 60, 1), "first_loss": float(rows[0]["loss"])}
-        same = [k for k in kept if (k["run"], k["first_loss"]) == (run, entry["first_loss"])]
-        kept = [k for k in kept if k not in same] + [entry]
+        known = [(k["run"], k["first_loss"]) for k in kept]
+        place = known.index((run, entry["first_loss"])) if (run, entry["first_loss"]) in known else len(kept)
+        kept[place:place + 1] = [entry]                    # a run keeps its place: the card tells them in their order
     path.write_text(json.dumps(kept, indent=1) + "\n")
     return kept
 
@@ -88,7 +89,7 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
     sizes = ", ".join(f"{part} {count} M" for part, count in parameters(folder).items())
     runs = history(folder, work, model["runs"])
     lines = [FRONT, f"# {model['title']}\n", model["what"] + "\n", f"- Classes: {model['class']}",
-             f"- Parameters: {sizes}; stored in fp16, trained in fp32",
+             f"- Parameters: {sizes}; stored in fp16, trained in fp32 with bf16 arithmetic where that is fast",
              "- Trained on: pictures of 128 x 128 rendered by `data/build/` with Mitsuba 3 (nine kinds of products, on white and "
              "in rooms, on desks, on mannequins), captions known by construction. No picture or weight comes from elsewhere.",
              f"- Recipe: {model['recipe']}", "- Licence: Apache-2.0\n"]
@@ -112,7 +113,7 @@ def fill_readme(path: Path, figures: dict) -> None:
         cells = line.split("|")
         key = cells[3].strip(" `") if len(cells) > 5 else ""
         if key in figures:
-            cells[5] = f" {figures[key]:.1f} " if key.endswith("_db") else f" {figures[key]:.2f} "
+            cells[5] = f" {figures[key]:.1f} " if key.endswith("_db") else f" {figures[key]:.3f} "
         lines.append("|".join(cells))
     path.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
 
