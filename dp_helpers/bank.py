@@ -1,6 +1,6 @@
 """Everything that the training step reads, encoded once: so the step itself never runs the VAE.
 
-A *view* is one photo, perhaps shrunk, shifted or mirrored on its canvas; every view has several masks. Image
+A *view* is one photo, the product in it scaled, shifted, perhaps mirrored; every view has several masks. Image
 latents are kept once for each view, (mask, masked-image latents) once for each mask. Among the public
 trainers none keeps latents for inpainting with more than one fixed mask a photo; a bank of some hundred
 pairs is drawn from seldom enough twice, and saves the quarter of every step that encoding would take.
@@ -18,6 +18,7 @@ from diffusers import AutoencoderKL
 from PIL import Image, ImageFilter, ImageOps
 
 from . import masks
+from .inpaint import cut
 from .presets import Preset
 
 
@@ -105,24 +106,27 @@ def draw_view(
 ) -> tuple[Image.Image, Image.Image]:
     """One view of a photo and of its object mask, both at the preset's resolution and moved alike.
 
-    The photo is shrunk and shifted but never cropped, so that no part of the product is lost. Around it the
-    pixels of its edge are repeated: on a catalogue photo plain background, without a seam. On a new background
-    stands only what the object mask holds.
+    The product's longer side takes a share of the view drawn from ``augment_scale``: so the product is learnt at
+    the sizes at which `inpaint.inpaint` will paint it, however large it stands in its photos. No part of it is
+    cut off. Beyond the photo the pixels of its edge are repeated: on a catalogue photo plain background,
+    without a seam. On a new background stands only what the object mask holds.
     """
     numbers, resolution = preset.finetune, preset.resolution
-    side = round(resolution * rng.uniform(*numbers.augment_scale))
-    room = resolution - side
-    left, top = (round(room * (0.5 + numbers.augment_shift * rng.uniform(-0.5, 0.5))) for _ in range(2))
     if numbers.augment_flip and mirrored:
         photo, object_mask = ImageOps.mirror(photo), ImageOps.mirror(object_mask)
-    pixels = np.asarray(photo.resize((side, side), Image.LANCZOS))
-    view = np.pad(pixels, ((top, room - top), (left, room - left), (0, 0)), mode="edge")
-    shape = Image.new("L", (resolution, resolution), 0)
-    shape.paste(object_mask.resize((side, side), Image.NEAREST), (left, top))
-    view = Image.fromarray(view)
+    left, top, right, bottom = object_mask.getbbox()
+    width, height = right - left, bottom - top
+    side = math.ceil(max(width, height) / rng.uniform(*numbers.augment_scale))
+    corner = [
+        math.floor(low - (side - length) * (0.5 + numbers.augment_shift * rng.uniform(-0.5, 0.5)))
+        for low, length in ((left, width), (top, height))
+    ]
+    square = (*corner, corner[0] + side, corner[1] + side)
+    view = cut(photo, square).resize((resolution, resolution), Image.LANCZOS)
+    shape = cut(object_mask, square, outside=0).resize((resolution, resolution), Image.NEAREST)
     if numbers.augment_background > 0 and rng.random() < numbers.augment_background:
         # Object masks are grown a little: without that, a seam of the old background would come along.
-        product = masks.ungrow(shape, round(preset.segment.grow * side))
+        product = masks.ungrow(shape, round(preset.segment.grow * max(photo.size) * resolution / side))
         view = Image.composite(view, surroundings(resolution, rng), product.filter(ImageFilter.GaussianBlur(0.7)))
     return view, shape
 
