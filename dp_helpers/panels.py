@@ -75,7 +75,7 @@ class Panel(widgets.VBox):
             self._say("A panel is at work already: wait until it is done, or stop it.")
             return
         self._stopping.clear()
-        self.bar.value, self.picture.value = 0, ""
+        self.bar.value, self.picture.layout.visibility = 0, "hidden"  # it keeps its place: the page does not jump
         self.start.disabled, self.stop.disabled = True, False
         self._say("Loading ...")
         # The parameters are read here: what is changed while the work goes on counts for the next run.
@@ -117,6 +117,7 @@ class Panel(widgets.VBox):
         figure.savefig(buffer, format="jpeg", dpi=72, facecolor="white")
         code = base64.b64encode(buffer.getvalue()).decode("ascii")
         self.picture.value = f'<img alt="{html.escape(words)}" src="data:image/jpeg;base64,{code}">'
+        self.picture.layout.visibility = "visible"
 
 
 class FinetunePanel(Panel):

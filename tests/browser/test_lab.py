@@ -106,11 +106,11 @@ class Lesson:
 
     def paint(self) -> str:
         """Press the panel's button and wait for its next picture; returns its data URL."""
-        pictures = self.panel.locator("img")
-        for picture in pictures.all():
-            picture.evaluate("picture => { picture.dataset.seen = 'yes' }")
+        picture = self.panel.locator("img")
+        was_there = picture.count() > 0
         self.panel.get_by_role("button", name="Paint", exact=True).click()
-        picture = self.panel.locator("img:not([data-seen])")
+        if was_there:
+            picture.wait_for(state="hidden")  # the last one gives way, but keeps its place
         picture.wait_for()
         self.panel.get_by_text("The same without the panel").wait_for()  # comes last: the panel is ready again
         return picture.get_attribute("src")
