@@ -1,7 +1,8 @@
 """One picture of the main job for every catalogue item: `python data/build/strips.py [ITEM ...] [--out FILE]`
 
-Each strip: a reference, the photo with its mask, DreamPaint's result, the true picture. Fine-tunes are kept under runs/strips/
-and not made again, so that a killed run goes on where it stopped.
+Each strip: a reference, the photo with its mask, DreamPaint's result, the true picture. Beside it is said which item of the
+whole catalogue CLIP takes the result for. Fine-tunes are kept under runs/strips/ and not made again, so that a killed run goes
+on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dp_helpers import catalog, finetune, inpaint, plots, presets, segment
+from dp_helpers import catalog, evaluate, finetune, inpaint, plots, presets, segment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 256
 
 
-def strip(name: str, preset: presets.Preset, seed: int) -> Image.Image:
-    """The strip of one item in the first of its benchmark contexts, (4 x 256) x 256 pixels."""
-    item = catalog.load_item(ROOT / "data/catalog" / name)
+def strip(name: str, items: dict[str, catalog.Item], preset: presets.Preset, seed: int) -> tuple[Image.Image, str]:
+    """One item in the first of its benchmark contexts: the strip, (4 x 256) x 256 pixels, and the item most like the result."""
+    item = items[name]
     pair = sorted((ROOT / "data/benchmark").glob(f"{name}--*"))[0]
     context = catalog.load_context(ROOT / "data/contexts" / json.loads((pair / "pair.json").read_text())["context"])
     run = ROOT / "runs/strips" / name
@@ -32,7 +33,9 @@ def strip(name: str, preset: presets.Preset, seed: int) -> Image.Image:
     pipe = inpaint.load_pipeline(preset, tuned)
     result = inpaint.inpaint(pipe, context.photo, mask, tuned.prompt, preset=preset, seed=seed)
     tiles = [item.photos[1], plots.overlay(context.photo, mask), result.image, Image.open(pair / "truth.png")]
-    return Image.fromarray(np.hstack([np.asarray(tile.convert("RGB").resize((SIDE, SIDE))) for tile in tiles]))
+    scores = {other: evaluate.clip_score(result.image, items[other].photos, mask, preset) for other in items}
+    picture = Image.fromarray(np.hstack([np.asarray(tile.convert("RGB").resize((SIDE, SIDE))) for tile in tiles]))
+    return picture, max(scores, key=scores.get)
 
 
 def main() -> None:
@@ -42,12 +45,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "out/strips.png")
     args = parser.parse_args()
-    preset, strips = presets.load(args.preset), []
+    folders = sorted(path for path in (ROOT / "data/catalog").iterdir() if path.name[0] != ".")
+    items = {path.name: catalog.load_item(path) for path in folders}
+    preset, strips, known = presets.load(args.preset), [], 0
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    for name in args.items or sorted(path.name for path in (ROOT / "data/catalog").iterdir() if path.name[0] != "."):
-        strips.append(np.asarray(strip(name, preset, args.seed)))
+    for name in args.items or items:
+        picture, taken_for = strip(name, items, preset, args.seed)
+        strips.append(np.asarray(picture))
         Image.fromarray(np.vstack(strips)).save(args.out)
-        print(f"{name}: {args.out}", flush=True)
+        known += taken_for == name
+        print(f"{name}: {args.out}, taken for {taken_for}", flush=True)
+    print(f"{known} of {len(strips)} results are nearest to their own item")
 
 
 if __name__ == "__main__":
