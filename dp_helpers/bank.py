@@ -107,8 +107,8 @@ def draw_view(
     """One view of a photo and of its object mask, both at the preset's resolution and moved alike.
 
     The product's longer side takes a share of the view drawn from ``augment_scale``: so the product is learnt at
-    the sizes at which `inpaint.inpaint` will paint it, however large it stands in its photos. No part of it is
-    cut off. Beyond the photo the pixels of its edge are repeated: on a catalogue photo plain background,
+    the sizes at which `inpaint.inpaint` will paint it, however large it stands in its photos. Nothing that
+    the object mask holds is cut off. Beyond the photo the pixels of its edge are repeated: on a catalogue photo plain background,
     without a seam. On a new background stands only what the object mask holds.
     """
     numbers, resolution = preset.finetune, preset.resolution

@@ -82,7 +82,7 @@ def test_mistakes_are_told_in_the_panel(painting, photo):
     painting.mask = Image.new("L", photo.size, 0)
     click(painting)
     assert "The mask is empty" in painting.status.value and "Traceback" not in painting.status.value
-    assert painting.result is None and painting.picture.layout.visibility != "visible"
+    assert painting.result is None and painting.picture.layout.visibility == "hidden"
 
 
 def test_any_other_error_is_told_too_and_the_panel_goes_on(painting, mask, monkeypatch):
