@@ -66,8 +66,8 @@ class Panel(widgets.VBox):
         """Wait until the work that a click began is done. Meanwhile the kernel hears no "Stop"."""
         self._thread.join(timeout)
 
-    def _work(self, parameters: dict[str, Any]) -> tuple[Any, str]:
-        """Do the work with ``parameters``, in the panel's thread; return the result and what to say of it."""
+    def _work(self, parameters: dict[str, Any]) -> tuple[Any, str, str]:
+        """Do the work with ``parameters``, in the panel's thread; return the result, what to say of it, and code if any."""
         raise NotImplementedError
 
     def _on_start(self, _button) -> None:
@@ -89,8 +89,8 @@ class Panel(widgets.VBox):
 
     def _run(self, parameters: dict[str, Any]) -> None:
         try:
-            self.result, words = self._work(parameters)
-            self._say(words)
+            self.result, words, code = self._work(parameters)
+            self._say(words, code)
         except _Stopped:
             self._say(f"Stopped after step {self.bar.value} of {self.bar.max}; nothing was kept.")
         except InputError as error:
@@ -108,8 +108,9 @@ class Panel(widgets.VBox):
         if self._stopping.is_set():
             raise _Stopped
 
-    def _say(self, words: str) -> None:
-        self.status.value = f"<p>{html.escape(words)}</p>"
+    def _say(self, words: str, code: str = "") -> None:
+        shown = f" <code>{html.escape(code)}</code>" if code else ""
+        self.status.value = f"<p>{html.escape(words)}{shown}</p>"
 
     def _show(self, figure, words: str) -> None:
         """Show a figure, with ``words`` for those who cannot see it."""
@@ -139,7 +140,7 @@ class FinetunePanel(Panel):
         }
         super().__init__("Fine-tune", controls)
 
-    def _work(self, parameters: dict[str, Any]) -> tuple[finetune.FineTuned, str]:
+    def _work(self, parameters: dict[str, Any]) -> tuple[finetune.FineTuned, str, str]:
         item, losses, drawn = self._given[0], [], [0.0]
 
         def watch(step: int, steps: int, loss: float) -> None:
@@ -154,7 +155,7 @@ class FinetunePanel(Panel):
         self._say(f"Encoding the {len(item.photos)} photos of {item.name} ...")
         tuned = finetune.finetune(*self._given, output_dir=self._output_dir, progress=watch, **parameters)
         place = f"saved in {tuned.folder}" if tuned.folder else "not saved"
-        return tuned, f"{len(losses)} steps in {tuned.seconds['train']:.0f} s, {place}. The prompt is now {tuned.prompt!r}."
+        return tuned, f"{len(losses)} steps in {tuned.seconds['train']:.0f} s, {place}. The prompt is now {tuned.prompt!r}.", ""
 
 
 class InpaintPanel(Panel):
@@ -186,13 +187,13 @@ class InpaintPanel(Panel):
         }
         super().__init__("Paint", controls)
 
-    def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str]:
+    def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str, str]:
         mask, name = (self.mask.mask, "canvas.mask") if hasattr(self.mask, "mask") else (self.mask, "mask")
         self._say("Painting ...")
         result = inpaint.inpaint(self.pipe, self.photo, mask, preset=self.preset, progress=self._step, **parameters)
         self._show(plots.before_after(self.photo, mask, result.image), f"Photo, mask and result of {parameters}.")
         given = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
-        return result, f"The same without the panel: inpaint.inpaint(pipe, photo, {name}, preset=preset, {given})"
+        return result, "The same without the panel:", f"inpaint.inpaint(pipe, photo, {name}, preset=preset, {given})"
 
 
 class UploadPanel(widgets.VBox):

@@ -46,7 +46,7 @@ def test_painting_by_panel_is_the_plain_call(painting, pipe, preset, photo, mask
     assert (np.asarray(painting.result.image) == np.asarray(plain.image)).all()
     assert (painting.bar.value, painting.bar.max) == (2, 2)
     assert painting.picture.value.startswith("<img alt=") and "data:image/jpeg;base64," in painting.picture.value
-    assert "inpaint.inpaint(pipe, photo, mask, preset=preset," in painting.status.value
+    assert "<code>inpaint.inpaint(pipe, photo, mask, preset=preset," in painting.status.value
     assert "guidance_scale=3.0" in painting.status.value
 
 

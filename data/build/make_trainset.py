@@ -1,8 +1,9 @@
 """Render the training set of the tiny family: `python data/build/make_trainset.py [--shards N] [--workers N]`.
 
 Each shard holds 30 random products, each once on white and twice in settings: 90 pictures of 128 x 128 with product mask and
-record (see `record`). Shards are written whole and never rewritten, so that a killed run goes on where it stopped;
-a shard depends on its number alone. `heldout/` is made the same way from other seeds.
+record (see `record`). In the last 60 training shards the products are decorated as catalogue items are (`products.decorate`).
+Shards are written whole and never rewritten, so that a killed run goes on where it stopped; a shard depends on its number
+alone. `heldout/` is made the same way as the first training shards, from other seeds.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 
 WORK = Path(__file__).parent / "work"
 SIZE, SAMPLES, PRODUCTS = 128, 9, 30
-SHARDS, HELDOUT_SHARDS = 90, 5
+SHARDS, HELDOUT_SHARDS, DECORATED_FROM = 150, 5, 90
 PHRASE = {"room": "in a room", "wall": "on a wall", "desk": "on a desk", "mannequin": "on a mannequin"}
 
 
 def record(spec: dict, kind: str, mask: np.ndarray, product: int) -> dict:
     """What is known of a picture: caption, class noun, colours, pattern, box of the mask, product number."""
-    from products import WHERE, describe
+    from products import WHERE, decorated, describe
 
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     where = "on a white background" if kind == "catalog" else PHRASE[WHERE[spec["class_noun"]]]
@@ -33,18 +34,21 @@ def record(spec: dict, kind: str, mask: np.ndarray, product: int) -> dict:
         "color": spec["color"],
         "color2": spec["color2"] if spec["pattern"] != "plain" else None,
         "pattern": spec["pattern"],
+        "decorated": decorated(spec),
         "kind": kind,
         "box": [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1],
         "product": product,
     }
 
 
-def pictures(rng, product: int):
+def pictures(rng, product: int, decorated: bool):
     """Yield (picture, mask, record) three times for one random product."""
     import products
     import scenes
 
     spec = products.random_spec(rng)
+    if decorated:
+        spec = products.decorate(spec, rng)
     noun = spec["class_noun"]
     thing = products.build(spec)
     for kind in ("catalog", "scene", "scene"):
@@ -65,7 +69,8 @@ def make_shard(folder: Path, number: int, seed: int) -> None:
     path = folder / f"shard-{number:05d}.npz"
     if path.exists():
         return
-    rows = [row for i in range(PRODUCTS) for row in pictures(np.random.default_rng([seed, number, i]), number * PRODUCTS + i)]
+    rngs, decorated = (np.random.default_rng([seed, number, i]) for i in range(PRODUCTS)), number >= DECORATED_FROM
+    rows = [row for i, rng in enumerate(rngs) for row in pictures(rng, number * PRODUCTS + i, decorated)]
     images, masks, records = zip(*rows, strict=True)
     part = path.with_suffix(".part.npz")
     np.savez(part, image=np.stack(images), mask=np.stack(masks), meta=np.array(json.dumps(records)))

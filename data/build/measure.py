@@ -1,10 +1,11 @@
-"""Measure the tiny family on held-out scenes: `python data/build/measure.py [--only vae,clip,clipseg,text,pbe]`
+"""Measure the tiny family on held-out scenes: `python data/build/measure.py [--only vae,clip,clipseg,text,pbe,benchmark]`
 
 Writes data/tiny/figures.json (shares as 0 to 1); `--only` updates a part of it. The text tries cut the product's box out
 of a held-out scene and ask for "a plain {color} {class noun}", the colour drawn at random and never the one that was there;
 the example tries show a catalogue picture of another product of that class. Of stripes and checks, which give two colours the
 same area, either colour counts as the main one. A judge trained on true renders alone (judge.py)
-names what was painted; its own share of right answers on held-out renders stands beside the figures.
+names what was painted; its own share of right answers on held-out renders stands beside the figures. For `benchmark` see
+benchmark.py; it fine-tunes all catalogue items first, unless strips.py has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
+import benchmark
 import judge
 import numpy as np
 import torch
@@ -28,7 +30,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
-PARTS = ("vae", "clip", "clipseg", "text", "pbe")
+PARTS = ("vae", "clip", "clipseg", "text", "pbe", "benchmark")
 
 
 def ids(tokenizer, texts: list[str]) -> torch.Tensor:
@@ -181,6 +183,11 @@ def measure_pbe(args, data: Trainset) -> dict:
     return tries(args, data, "pbe", paint, wanted)
 
 
+def measure_benchmark(args, _) -> dict:
+    """DreamPaint beside the two others on data/benchmark."""
+    return benchmark.measure_benchmark(args, load_pbe)
+
+
 def judge_share(args, data: Trainset) -> dict:
     """How often the judge is right about held-out renders: the most that the painted pictures can reach."""
     model = judge.load(args.data.parent / "train", args.work)
@@ -196,6 +203,7 @@ def main() -> None:
     parser.add_argument("--only", help=f"comma-separated part of {','.join(PARTS)}")
     parser.add_argument("--tries", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--benchmark-seeds", type=int, default=2, help="pictures of each method for each pair")
     parser.add_argument("--inference-steps", type=int, default=20)
     parser.add_argument("--guidance-scale", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -160,7 +160,7 @@ def polygon(outline, place) -> Mesh:
 
 
 def outline(kind: str, radius: float) -> np.ndarray:
-    """The outline (n, 2) of an emblem: disc, square, diamond, triangle, star, heart, cross or moon."""
+    """The outline (n, 2) of an emblem: square, diamond, triangle, star, heart, cross, arrow, trefoil, clover, flower or disc."""
     t = np.linspace(0, 2 * np.pi, 33)[:-1]
     if kind == "heart":
         xz = np.stack([16 * np.sin(t) ** 3, 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)], 1) / 16
@@ -179,6 +179,10 @@ def outline(kind: str, radius: float) -> np.ndarray:
         xz = np.array(
             [[a, 1], [a, a], [1, a], [1, -a], [a, -a], [a, -1], [-a, -1], [-a, -a], [-1, -a], [-1, a], [-a, a], [-a, 1]]
         )
+    elif kind == "arrow":
+        xz = np.array([[0, 1], [0.9, 0.1], [0.35, 0.1], [0.35, -1], [-0.35, -1], [-0.35, 0.1], [-0.9, 0.1]])
     else:
-        xz = np.stack([np.sin(t), np.cos(t)], 1)
+        petals = {"trefoil": 3, "clover": 4, "flower": 6}.get(kind, 0)
+        t = np.linspace(0, 2 * np.pi, 73)[:-1]
+        xz = np.stack([np.sin(t), np.cos(t)], 1) * ((0.8 + 0.3 * np.cos(petals * t))[:, None] if petals else 1)
     return xz * radius

@@ -30,6 +30,20 @@ COLORS = {
 }
 PATTERNS = ("plain", "striped", "checked", "dotted")
 EMBLEMS = ("disc", "square", "diamond", "triangle")  # the catalogue has others besides
+MORE_EMBLEMS = (*EMBLEMS, "trefoil", "clover", "flower", "arrow")
+LEGS = ("leg0", "leg1", "leg2", "leg3")
+# What `decorate` may paint: parts that leave enough of the main colour for it to stay the main colour.
+PAINTABLE = {
+    "sofa": ("left", "right", "seat", "legs", *LEGS),
+    "armchair": ("left", "right", "seat", "legs", *LEGS),
+    "chair": ("left", "right", "seat", "legs", *LEGS),
+    "table": ("left", "legs", *LEGS),
+    "lamp": ("base", "leg0"),
+    "vase": ("left", "right"),
+    "mug": ("right", "top"),
+    "wall art": ("left", "right", "base"),
+    "t-shirt": ("left", "right", "top"),
+}
 WOODS = ("#8a5a33", "#b98a57", "#5b3a22", "#d9bd93", "#2c2622")
 WHERE = {
     "sofa": "room",
@@ -89,6 +103,26 @@ def random_spec(rng) -> dict:
     return spec
 
 
+def decorate(spec: dict, rng) -> dict:
+    """The same product with up to three of its parts in other colours, and often an emblem, as catalogue items have them."""
+    noun, others = spec["class_noun"], [c for c in COLORS if c not in (spec["color"], spec["color2"])]
+
+    def paint() -> str:
+        return spec["shade2"] if rng.random() < 0.4 else shade(str(rng.choice(others)), rng)
+
+    count = min(int(rng.choice(4, p=[0.15, 0.35, 0.3, 0.2])), len(PAINTABLE[noun]))
+    painted = {}
+    for name in sorted(rng.choice(PAINTABLE[noun], count, replace=False), key="legs".__ne__):  # one leg may differ from the rest
+        color = paint()
+        painted |= dict.fromkeys(LEGS if name == "legs" else [str(name)], color)
+    emblem = [str(rng.choice(MORE_EMBLEMS)), paint()] if rng.random() < 0.4 or not painted else None
+    return {**spec, "paint": painted, "emblem": emblem}
+
+
+def decorated(spec: dict) -> bool:
+    return bool(spec["paint"] or spec.get("emblem"))
+
+
 _BUILDERS = {
     "sofa": (furniture.sofa, 0.24),
     "armchair": (furniture.armchair, 0.2),
@@ -112,7 +146,7 @@ def build(spec: dict) -> Product:
 
 
 def describe(spec: dict) -> str:
-    """The product in words: "striped red and white armchair", "plain blue mug"."""
+    """The product in words: "striped red and white armchair", "plain blue mug", "blue mug" if it is decorated."""
     if spec["pattern"] == "plain":
-        return f"plain {spec['color']} {spec['class_noun']}"
+        return f"{'' if decorated(spec) else 'plain '}{spec['color']} {spec['class_noun']}"
     return f"{spec['pattern']} {spec['color']} and {spec['color2']} {spec['class_noun']}"

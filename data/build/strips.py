@@ -15,9 +15,19 @@ import numpy as np
 from PIL import Image
 
 from dp_helpers import catalog, evaluate, finetune, inpaint, plots, presets, segment
+from dp_helpers.runs import FineTuned, load_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 256
+
+
+def fine_tuned(item: catalog.Item, preset: presets.Preset, seed: int) -> FineTuned:
+    """The fine-tune kept under runs/strips/, or a new one."""
+    run = ROOT / "runs/strips" / item.name
+    if not run.exists():
+        shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+        finetune.finetune(item, shapes, preset, seed=seed, output_dir=run)
+    return load_run(run)
 
 
 def strip(name: str, items: dict[str, catalog.Item], preset: presets.Preset, seed: int) -> tuple[Image.Image, str]:
@@ -25,11 +35,7 @@ def strip(name: str, items: dict[str, catalog.Item], preset: presets.Preset, see
     item = items[name]
     pair = sorted((ROOT / "data/benchmark").glob(f"{name}--*"))[0]
     context = catalog.load_context(ROOT / "data/contexts" / json.loads((pair / "pair.json").read_text())["context"])
-    run = ROOT / "runs/strips" / name
-    if not run.exists():
-        shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
-        finetune.finetune(item, shapes, preset, seed=seed, output_dir=run)
-    tuned, mask = finetune.load_run(run), context.masks["rectangle"]
+    tuned, mask = fine_tuned(item, preset, seed), context.masks["rectangle"]
     pipe = inpaint.load_pipeline(preset, tuned)
     result = inpaint.inpaint(pipe, context.photo, mask, tuned.prompt, preset=preset, seed=seed)
     tiles = [item.photos[1], plots.overlay(context.photo, mask), result.image, Image.open(pair / "truth.png")]

@@ -94,13 +94,14 @@ def article(words: str) -> str:
 def caption(meta: dict, rng: np.random.Generator) -> tuple[str, dict]:
     """A caption in random words, and what it says: a dict with some of class_noun, color, color2, pattern.
 
-    Attributes are left out at random; an image fits a caption when it has all that the caption says.
+    Attributes are left out at random; an image fits a caption when it has all that the caption says. Things with parts in
+    other colours or an emblem are not called plain.
     """
     said = {"class_noun": meta["class_noun"]}
     words = []
     if rng.random() < 0.6:
         said["pattern"] = meta["pattern"]
-        if meta["pattern"] != "plain" or rng.random() < 0.3:
+        if meta["pattern"] != "plain" or rng.random() < 0.3 and not meta["decorated"]:
             words.append(meta["pattern"])
         else:
             del said["pattern"]
