@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import failures
 import numpy as np
 import products
 import pytest
@@ -54,3 +55,16 @@ def test_colour_difference_counts_the_items_pixels_alone():
     assert benchmark.color_difference(image, truth, where) == 0
     # pure red and pure blue: 52.88 by the formula of Sharma et al. (2005)
     assert benchmark.color_difference(image, truth, Image.new("L", (8, 8), 255)) == pytest.approx(52.88 / 2, abs=0.05)
+
+
+def test_sheet_of_failures_shows_the_worst(tmp_path):
+    sheet, path = failures.Failures(), tmp_path / "failures.jpg"
+    sheet.save(path)
+    assert not path.exists()
+    for badness in range(12):
+        sheet.add([np.full((128, 128, 3), 20 * badness, np.uint8)], f"picture {badness}", badness)
+    sheet.save(path)
+    with Image.open(path) as picture:
+        assert picture.size == (4 * 136 - 8, 2 * 152 - 8)
+        shown = [picture.getpixel((col * 136 + 64, row * 152 + 80))[0] for row in range(2) for col in range(4)]
+    assert shown == pytest.approx([20 * badness for badness in range(11, 3, -1)], abs=3)

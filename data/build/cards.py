@@ -1,7 +1,8 @@
 """Write the model cards of data/tiny and the README's table of figures, from configurations, training logs and figures.json.
 
-`python data/build/cards.py [--note "..."]`. A model's history is kept in data/tiny/MODEL/training.json: every session adds
-the runs that it finds in work/, so that a card counts the samples of all sessions.
+`python data/build/cards.py [--note "..."]`. The pictures of failures are those that measure.py left in work/. A model's
+history is kept in data/tiny/MODEL/training.json: every session adds the runs that it finds in work/, so that a card counts
+the samples of all sessions.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 from pathlib import Path
 
 from safetensors import safe_open
@@ -22,12 +24,14 @@ MODELS = {
         "what": "Pictures of 128 x 128 and texts of up to 16 tokens to unit vectors of 128 numbers. Trained contrastively from "
                 "random weights; a caption that names some attributes counts as right for every picture that has them. The "
                 "tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no caption: they are free for new items.",
-        "fails": "It knows nine nouns, twelve colours and four patterns and nothing else of the world."},
+        "fails": "It knows nine nouns, twelve colours and four patterns and nothing else of the world.",
+        "pictures": {"clip": "Held-out products of which it named the wrong kind: the kind, and what it said."}},
     "clipseg": {
         "title": "CLIPSeg of the tiny family", "class": "CLIPSegForImageSegmentation, CLIPSegProcessor (transformers)",
         "runs": ["clipseg"], "recipe": "`data/build/train_clipseg.py`", "figures": "clipseg_",
         "what": "A picture and a class noun to a mask. The towers are those of `../clip`, unchanged; the decoder is trained.",
-        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are coarse beside them."},
+        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are coarse beside them.",
+        "pictures": {"clipseg": "The held-out pictures with the worst masks, for a threshold of 0.5."}},
     "inpainting": {
         "title": "Text-guided inpainting, tiny family", "class": "StableDiffusionInpaintPipeline (diffusers)",
         "runs": ["vae", "vae-decoder", "unet-64", "unet-128"],
@@ -37,7 +41,9 @@ MODELS = {
                 "32), a 9-channel U-Net, the text tower of `../clip`. The U-Net predicts the clean latents, at a zero "
                 "terminal SNR; the scheduler's configuration says so.",
         "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour; what "
-                 "stands beside the product under the mask comes out pale and soft, so that the mask's edge shows."},
+                 "stands beside the product under the mask comes out pale and soft, so that the mask's edge shows.",
+        "pictures": {"text": "Tries that have the wrong kind or colour for the judge, with what was asked for.",
+                     "vae": "The worst reconstructions: the picture, and what comes out of the VAE."}},
     "paint-by-example": {
         "title": "Paint by Example, tiny family", "class": "parts of PaintByExamplePipeline (diffusers)",
         "runs": ["pbe"], "recipe": "`data/build/train_pbe.py`", "figures": ("pbe_", "judge_"),
@@ -45,7 +51,8 @@ MODELS = {
                 "`../clip`. Load the parts one by one: diffusers 0.38 and later cannot load this folder with "
                 "`DiffusionPipeline.from_pretrained` (diffusers#14008).",
         "fails": "One token carries the whole example: class and colour come over, details of the item do not. That is the "
-                 "weakness of the method too."},
+                 "weakness of the method too.",
+        "pictures": {"pbe": "Tries that have the wrong kind or colour for the judge: the example, and the result."}},
 }
 
 
@@ -101,6 +108,12 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
         lines += ["\nMeasured on held-out renders by `data/build/measure.py`:\n", "| figure | value |", "|---|---|"]
         lines += [f"| {key} | {value:g} |" for key, value in found.items()]
     lines += ["\n## Known failures\n", model["fails"]]
+    for part, words in model["pictures"].items():
+        found, kept = work / f"failures-{part}.jpg", folder / f"failures-{part}.jpg"
+        if found.exists():
+            shutil.copy(found, kept)
+        if kept.exists():
+            lines += [f"\n{words}\n", f"![{words}]({kept.name})"]
     return "\n".join(lines) + (f"\n\n{note}" if note else "") + "\n"
 
 

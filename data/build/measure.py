@@ -19,16 +19,14 @@ import judge
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
+from failures import Failures
 from PIL import Image
 from skimage.metrics import structural_similarity
 from trainer import DEVICE, HERE, tile
 from trainset import CLASSES, COLORS, PATTERNS, Trainset, article, crops, main_colors, square, to_images, to_tensor
-from transformers import (
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPSegForImageSegmentation,
-    CLIPTokenizer,
-)
+from transformers import CLIPImageProcessor, CLIPModel, CLIPSegForImageSegmentation, CLIPTokenizer
+
+from dp_helpers.plots import overlay
 
 PARTS = ("vae", "clip", "clipseg", "text", "pbe", "benchmark")
 
@@ -44,7 +42,7 @@ def batches(count: int, size: int) -> list[np.ndarray]:
 def measure_vae(args, data: Trainset) -> dict:
     """Mean PSNR and SSIM of reconstructions, over whole pictures and (PSNR) over product pixels alone."""
     vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae", torch_dtype=torch.float32).to(DEVICE).eval()
-    psnr, inside, ssim = [], [], []
+    psnr, inside, ssim, failures = [], [], [], Failures()
     for part in batches(min(200, len(data)), 10):
         y = to_images(vae.decode(vae.encode(data.batch(part).to(DEVICE)).latent_dist.mode()).sample)
         for i, image in zip(part, y, strict=True):
@@ -52,6 +50,8 @@ def measure_vae(args, data: Trainset) -> dict:
             psnr.append(10 * np.log10(255**2 / error.mean()))
             inside.append(10 * np.log10(255**2 / error[data.masks[i] > 127].mean()))
             ssim.append(structural_similarity(image, data.images[i], channel_axis=2))
+            failures.add([data.images[i], image], f"true, and decoded: {psnr[-1]:.1f} dB", -psnr[-1])
+    failures.save(args.work / "failures-vae.jpg")
     return {"vae_psnr_db": np.mean(psnr), "vae_ssim": np.mean(ssim), "vae_psnr_product_db": np.mean(inside)}
 
 
@@ -71,9 +71,14 @@ def measure_clip(args, data: Trainset) -> dict:
 
     cut = embed(np.stack([square(b, 0.15) for b in data.boxes]))
     whole = embed(np.tile(np.array([0, 0, 128, 128], np.float32), (len(data), 1)))
-    nouns = np.array([CLASSES.index(m["class_noun"]) for m in data.metas])
+    nouns, failures = np.array([CLASSES.index(m["class_noun"]) for m in data.metas]), Failures()
     prompts = [article(noun) for noun in CLASSES]
-    result = {"clip_class_accuracy": np.mean(nearest(cut, prompts) == nouns),
+    found = nearest(cut, prompts)
+    for i in np.nonzero(found != nouns)[0]:
+        shown = to_images(crops(data.batch([i]), square(data.boxes[i], 0.15)[None]))[0]
+        failures.add([shown], f"{CLASSES[nouns[i]]}: {CLASSES[found[i]]}?")
+    failures.save(args.work / "failures-clip.jpg")
+    result = {"clip_class_accuracy": np.mean(found == nouns),
               "clip_class_accuracy_whole_picture": np.mean(nearest(whole, prompts) == nouns)}
     for field, names in (("color", COLORS), ("pattern", PATTERNS)):
         hits = []
@@ -91,12 +96,16 @@ def measure_clipseg(args, data: Trainset) -> dict:
     model = CLIPSegForImageSegmentation.from_pretrained(args.tiny / "clipseg", dtype=torch.float32).to(DEVICE).eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.tiny / "clipseg")
     ious: dict[str, list] = {"catalog": [], "scene": []}
+    failures = Failures()
     for part in batches(len(data), 30):
         prompts = ["a photo of " + article(data.metas[i]["class_noun"]) for i in part]
         logits = model(input_ids=ids(tokenizer, prompts), pixel_values=data.batch(part).to(DEVICE)).logits
         guess, truth = (logits.cpu() > 0).numpy(), data.masks[part] > 127
         for i, g, t in zip(part, guess, truth, strict=True):
-            ious[data.metas[i]["kind"]].append((g & t).sum() / max(1, (g | t).sum()))
+            ious[data.metas[i]["kind"]].append(iou := (g & t).sum() / max(1, (g | t).sum()))
+            marked = np.asarray(overlay(Image.fromarray(data.images[i]), Image.fromarray(g.astype(np.uint8) * 255)))
+            failures.add([data.images[i], marked], f"{data.metas[i]['class_noun']}: IoU {iou:.2f}", -iou)
+    failures.save(args.work / "failures-clipseg.jpg")
     return {f"clipseg_iou_{kind}": np.mean(values) for kind, values in ious.items()}
 
 
@@ -111,11 +120,15 @@ def holes(data: Trainset, index) -> list[Image.Image]:
 
 
 def tries(args, data: Trainset, name: str, paint, wanted) -> dict:
-    """Paint `--tries` boxes in batches; `wanted(index, rng)` gives what to ask for, `paint` the pictures."""
+    """Paint `--tries` boxes in batches; `wanted(index, rng)` gives what to ask for, `paint` the pictures.
+
+    What is asked for is a dict of `class_noun`, `colors` (any of them is right), and a `prompt` or an `example` picture.
+    """
     rng = np.random.default_rng(args.seed)
     scenes = [i for i, m in enumerate(data.metas) if m["kind"] == "scene"]
     chosen = rng.choice(scenes, args.tries, replace=args.tries > len(scenes))
     model, right, shown = judge.load(args.data.parent / "train", args.work), {"class": [], "color": []}, []
+    failures = Failures()
     for part in batches(args.tries, args.batch_size):
         index = chosen[part]
         orders = [wanted(int(i), rng) for i in index]
@@ -125,8 +138,13 @@ def tries(args, data: Trainset, name: str, paint, wanted) -> dict:
         nouns, colors = judge.verdicts(model, to_tensor(images), data.boxes[index])
         right["class"] += [o["class_noun"] == n for o, n in zip(orders, nouns, strict=True)]
         right["color"] += [c in o["colors"] for o, c in zip(orders, colors, strict=True)]
+        for order, image, noun, color in zip(orders, images, nouns, colors, strict=True):
+            if order["class_noun"] != noun or color not in order["colors"]:
+                asked = [np.asarray(order["example"])] if "example" in order else []
+                failures.add([*asked, image], order.get("prompt", order["class_noun"]), order["class_noun"] != noun)
         shown += list(images)
         print(f"{name}: {len(shown)} tries, class {np.mean(right['class']):.3f}, color {np.mean(right['color']):.3f}", flush=True)
+    failures.save(args.work / f"failures-{name}.jpg")
     rows = [shown[k:k + 10] for k in range(0, len(shown) - 9, 10)][:8]
     if rows:
         Image.fromarray(tile(rows)).save(args.work / f"measure-{name}.png")

@@ -120,6 +120,7 @@ def decorate(spec: dict, rng) -> dict:
 
 
 def decorated(spec: dict) -> bool:
+    """Whether parts of it have other colours, or it wears an emblem."""
     return bool(spec["paint"] or spec.get("emblem"))
 
 

@@ -259,7 +259,7 @@ def export(folder: Path):
             values["dtype"] = "float32"
         values.pop("_name_or_path", None)                  # a path of the machine that trained it
         config.write_text(json.dumps(values, indent=2) + "\n")
-    for kept in (folder / "README.md", folder / "training.json"):
+    for kept in (folder / "README.md", folder / "training.json", *folder.glob("failures-*.jpg")):
         if kept.exists():
             shutil.copy(kept, part)
     shutil.rmtree(folder, ignore_errors=True)
