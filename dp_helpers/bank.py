@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
 
-from . import masks
+from . import backdrop, masks
 from .inpaint import cut
 from .presets import Preset
 
@@ -109,7 +109,7 @@ def draw_view(
     The product's longer side takes a share of the view drawn from ``augment_scale``: so the product is learnt at
     the sizes at which `inpaint.inpaint` will paint it, however large it stands in its photos. Nothing that
     the object mask holds is cut off. Beyond the photo the pixels of its edge are repeated: on a catalogue photo plain background,
-    without a seam. On a new background stands only what the object mask holds.
+    without a seam.
     """
     numbers, resolution = preset.finetune, preset.resolution
     if numbers.augment_flip and mirrored:
@@ -125,23 +125,8 @@ def draw_view(
     view = cut(photo, square).resize((resolution, resolution), Image.LANCZOS)
     shape = cut(object_mask, square, outside=0).resize((resolution, resolution), Image.NEAREST)
     if numbers.augment_background > 0 and rng.random() < numbers.augment_background:
-        # Object masks are grown a little: without that, a seam of the old background would come along.
-        product = masks.ungrow(shape, round(preset.segment.grow * max(photo.size) * resolution / side))
-        view = Image.composite(view, surroundings(resolution, rng), product.filter(ImageFilter.GaussianBlur(0.7)))
+        view = backdrop.change(view, shape, rng)
     return view, shape
-
-
-def surroundings(resolution: int, rng: np.random.Generator) -> Image.Image:
-    """A plain wall above a plain floor in random colours and light, RGB.
-
-    Seen before nothing but white, a product brings the white along into every photo: the entanglement of
-    appearance and context that the paper names as its limit (sections 5.3 and 7.1).
-    """
-    wall, floor = (rng.uniform(60, 255) + rng.uniform(-25, 25, 3) for _ in range(2))
-    across, down = np.meshgrid(np.linspace(-1, 1, resolution), np.linspace(-1, 1, resolution))
-    light = 1 + rng.uniform(-0.2, 0.2) * across + rng.uniform(-0.2, 0.2) * down
-    pixels = np.where((down > rng.uniform(-0.2, 1.2))[..., None], floor, wall) * light[..., None]
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:

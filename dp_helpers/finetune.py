@@ -23,7 +23,7 @@ from transformers import CLIPTextModel
 
 from .bank import Bank, build_bank
 from .catalog import Item
-from .device import mixed_precision, pick_device
+from .device import attention, mixed_precision, pick_device
 from .errors import InputError
 from .loss import inpainting_loss, pixel_weight
 from .optim import make_optimizer
@@ -112,9 +112,8 @@ def train(
         U-Net and text encoder in eval mode, and the loss of each step.
     """
     numbers, device = preset.finetune, pick_device()
-    accelerator = Accelerator(
-        mixed_precision=mixed_precision(numbers.mixed_precision, device), cpu=device.type == "cpu"
-    )
+    precision = mixed_precision(numbers.mixed_precision, device)
+    accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
     unet, text_encoder, tokenizer, scheduler = load_trainable(preset)
     groups = parameter_groups(unet, text_encoder, preset)
     optimizer = make_optimizer(
@@ -134,8 +133,9 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for step in _steps(numbers.steps, progress, losses):
-        loss = _batch_loss(unet, text_encoder, scheduler, bank, input_ids, preset, generator)
-        accelerator.backward(loss)
+        with attention(precision, device):
+            loss = _batch_loss(unet, text_encoder, scheduler, bank, input_ids, preset, generator)
+            accelerator.backward(loss)  # here, too: gradient checkpointing computes the attention again
         accelerator.clip_grad_norm_([*unet.parameters(), *text_encoder.parameters()], numbers.max_grad_norm)
         optimizer.step()
         lr_scheduler.step()

@@ -101,12 +101,6 @@ def grow(mask: Image.Image, pixels: int) -> Image.Image:
     return mask.filter(kind(2 * abs(pixels) + 1))
 
 
-def ungrow(mask: Image.Image, pixels: int) -> Image.Image:
-    """Undo `grow`. What is too thin to have been grown stays: such parts come from a mask that somebody drew."""
-    shrunk = grow(mask, -pixels)
-    return ImageChops.lighter(shrunk, ImageChops.subtract(mask, grow(shrunk, pixels)))
-
-
 def feather(mask: Image.Image, pixels: float) -> Image.Image:
     """Blend weights for pasting: 0 outside the mask, rising to 255 over about ``pixels`` inside its edge.
 

@@ -77,7 +77,7 @@ class Finetune:
     masks_per_view: int = 4  # and how many masks for each of them
     augment_scale: tuple[float, float] = (0.8, 0.8)  # share of the view that the product's longer side takes
     augment_shift: float = 0.0  # 0: in the middle, 1: anywhere on the canvas
-    augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper, see bank.surroundings
+    augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper, see backdrop.py
     augment_flip: bool = False  # mirror every second view; wrong for products with writing on them
 
 

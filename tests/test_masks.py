@@ -30,13 +30,6 @@ def test_full_hides_everything(shape):
     assert masks.coverage(masks.full(shape.size), shape) == 1
 
 
-def test_ungrow_undoes_growth_and_spares_thin_parts(shape):
-    assert np.array_equal(masks.ungrow(masks.grow(shape, 3), 3), shape)
-    thin = Image.new("L", (64, 64), 0)
-    thin.paste(255, (30, 5, 32, 60))
-    assert np.array_equal(masks.ungrow(thin, 3), thin)
-
-
 def test_grow_and_shrink(shape):
     assert masks.grow(shape, 3).getbbox() == (17, 13, 47, 59)
     assert masks.grow(shape, -3).getbbox() == (23, 19, 41, 53)

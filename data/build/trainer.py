@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import functools
 import json
 import math
 import os
@@ -28,7 +27,8 @@ import torch
 from diffusers.training_utils import EMAModel
 from parallel import PROCESSES, RANK, add_up, join, largest
 from PIL import Image
-from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dp_helpers.device import attention, mixed_precision
 
 HERE = Path(__file__).resolve().parent
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -62,32 +62,14 @@ def prepare(args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads)
 
 
-@functools.cache
-def bf16_is_fast() -> bool:
-    """Whether a convolution takes less time in bf16 than in fp32: on a GPU, and on CPUs with AVX512-BF16.
-
-    Asked by trying, since CPUs that only emulate it are hundreds of times slower.
-    """
-    if DEVICE.type == "cuda":
-        return True
-    conv, seconds = torch.nn.Conv2d(64, 64, 3, padding=1), []
-    for dtype in (torch.float32, torch.bfloat16):
-        conv, x = conv.to(dtype), torch.randn(8, 64, 16, 16, dtype=dtype)
-        conv(x).sum().backward()
-        start = time.perf_counter()
-        conv(x).sum().backward()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1] < seconds[0]
-
-
 @contextlib.contextmanager
 def fast_precision():
-    """bf16 for convolutions and matrix products where that is fast; on a CPU its fused attention is not, so not that one."""
+    """bf16 for convolutions and matrix products where that is fast."""
+    precision = mixed_precision("auto", DEVICE)
     with contextlib.ExitStack() as stack:
-        if bf16_is_fast():
+        if precision == "bf16":
             stack.enter_context(torch.autocast(DEVICE.type, torch.bfloat16))
-            if DEVICE.type == "cpu":
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(attention(precision, DEVICE))
         yield
 
 
