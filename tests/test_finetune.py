@@ -209,11 +209,10 @@ def test_views_move_photo_and_mask_alike_and_cut_nothing(preset, item):
 
 def test_a_new_background_leaves_the_product_as_it_is(preset, item):
     photo, mask = item.photos[0], item.own_masks[0]
-    segment = replace(preset.segment, grow=0.0)  # the item's own mask fits
 
     def view(share: float):
         numbers = replace(preset.finetune, augment_scale=(0.8, 0.8), augment_shift=0.0, augment_background=share)
-        chosen = replace(preset, finetune=numbers, segment=segment)
+        chosen = replace(preset, finetune=numbers)
         return (np.asarray(image).astype(int) for image in bank.draw_view(photo, mask, chosen, np.random.default_rng(1)))
 
     (plain, shape), (other, other_shape) = view(0.0), view(1.0)
@@ -230,7 +229,7 @@ def test_a_new_background_keeps_the_thin_parts_of_a_mask_drawn_by_hand(preset):
     photo.paste("black", thin)
     mask.paste(255, thin)
     numbers = replace(preset.finetune, augment_scale=(0.8, 0.8), augment_shift=0.0, augment_background=1.0)
-    chosen = replace(preset, finetune=numbers, segment=replace(preset.segment, grow=2.5 / SIDE))
+    chosen = replace(preset, finetune=numbers)
     view, shape = bank.draw_view(photo, mask, chosen, np.random.default_rng(1))
     assert np.asarray(view.crop(shape.getbbox())).mean() < 100
 

@@ -24,8 +24,10 @@ SIDE = 192
 
 
 def preset_of(tiny: Path) -> presets.Preset:
-    """The preset tiny with the models of another folder."""
+    """The preset tiny, with the models of another folder if it is another; so strips.py's fine-tunes serve here, too."""
     preset = presets.load("tiny")
+    if tiny.resolve() == presets.find_data() / "tiny":
+        return preset
     models = {field.name: (str(tiny.resolve() / Path(getattr(preset.models, field.name)[0]).name.replace("_", "-")),)
               for field in dataclasses.fields(preset.models)}
     return dataclasses.replace(preset, models=presets.Models(**models))

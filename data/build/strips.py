@@ -15,19 +15,16 @@ import numpy as np
 from PIL import Image
 
 from dp_helpers import catalog, evaluate, finetune, inpaint, plots, presets, segment
-from dp_helpers.runs import FineTuned, load_run
+from dp_helpers.runs import FineTuned
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 256
 
 
 def fine_tuned(item: catalog.Item, preset: presets.Preset, seed: int) -> FineTuned:
-    """The fine-tune kept under runs/strips/, or a new one."""
-    run = ROOT / "runs/strips" / item.name
-    if not run.exists():
-        shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
-        finetune.finetune(item, shapes, preset, seed=seed, output_dir=run)
-    return load_run(run)
+    """The fine-tune kept under runs/strips/ if it was made with these numbers, or a new one."""
+    shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+    return finetune.load_or_finetune(item, shapes, preset, ROOT / "runs/strips" / item.name, seed=seed)
 
 
 def strip(name: str, items: dict[str, catalog.Item], preset: presets.Preset, seed: int) -> tuple[Image.Image, str]:
