@@ -79,6 +79,7 @@ def inpaint(
     guidance_scale: float | None = None,
     num_inference_steps: int | None = None,
     strength: float | None = None,
+    eta: float | None = None,
     crop_scale: float | None = None,
     feather: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -97,13 +98,16 @@ def inpaint(
         guidance_scale: weight of the prompt; the paper's is 10 (section 4.1).
         num_inference_steps: denoising steps.
         strength: 1 starts from pure noise; less keeps something of what stands under the mask.
+        eta: 0 to 1 (not included): how much of the noise DDIM draws anew in each denoising step (arXiv 2010.02502,
+            Eq. 16); other schedulers ignore it.
         crop_scale: side of the painted square in units of the mask's longer side; the more, the more of the
             surroundings the model sees, and the smaller it paints.
         feather: width of the blend inside the mask's edge, as a share of the painted square.
         progress: called with (step, steps) after each denoising step; what it raises ends the painting.
 
     Raises:
-        InputError: when mask and photo differ in size, the mask is empty, or steps times strength is below one.
+        InputError: when mask and photo differ in size, the mask is empty, eta is out of range, or steps times
+            strength is below one.
     """
     mask_image = _check(image, mask_image)
     numbers = preset.inpaint if preset else Inpaint()
@@ -111,6 +115,7 @@ def inpaint(
         "guidance_scale": guidance_scale,
         "num_inference_steps": num_inference_steps,
         "strength": strength,
+        "eta": eta,
         "crop_scale": crop_scale,
         "feather": feather,
     }
@@ -119,6 +124,8 @@ def inpaint(
         raise InputError(
             f"{chosen['num_inference_steps']} steps at strength {chosen['strength']} leave no step to take: raise either."
         )
+    if not 0 <= chosen["eta"] < 1:
+        raise InputError(f"eta is {chosen['eta']}, but must lie between 0 and 1 (1 not included): take 0.99 for the most.")
     resolution = pipe.unet.config.sample_size * pipe.vae_scale_factor
     box = square_around(mask_image.getbbox(), image.size, chosen["crop_scale"])
     output = pipe(
@@ -129,6 +136,7 @@ def inpaint(
         height=resolution,
         width=resolution,
         strength=chosen["strength"],
+        eta=chosen["eta"],
         num_inference_steps=chosen["num_inference_steps"],
         guidance_scale=chosen["guidance_scale"],
         generator=torch.Generator().manual_seed(seed),

@@ -8,6 +8,8 @@ background. Here they lie around the product's box and always hide a good part o
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -15,6 +17,7 @@ from .errors import InputError
 from .presets import Masks
 
 SIDES = (0.6, 1.5)  # sides of a rectangle or ellipse, in units of the sides of the product's box
+MARGIN = (0.02, 0.3)  # by how much a box around the whole product is wider and higher than the product's own
 MIN_COVERAGE = 0.3  # the least share of the product that a rectangle or ellipse hides
 _TRIES = 20
 
@@ -52,7 +55,9 @@ def draw_mask(object_mask: Image.Image, rng: np.random.Generator, shares: Masks)
     Rectangles and ellipses take their sides from ``SIDES`` times the product's box and their centre from
     the middle half of that box; a draw that hides less than ``MIN_COVERAGE`` of the product is drawn again.
     So parts of the product and of what stands around it stay in sight, and still nearly every step teaches
-    the product. Full masks are not in the paper; the inpainting checkpoints are trained with a share of them.
+    the product. A share of them, ``around``, goes around the whole product instead, as a customer's mask does: so
+    the model learns how a product lies in its mask. These and full masks are not in the paper; the inpainting
+    checkpoints are trained with a share of the latter.
 
     Args:
         object_mask: the product's mask, not empty.
@@ -72,8 +77,9 @@ def draw_mask(object_mask: Image.Image, rng: np.random.Generator, shares: Masks)
     if kind == "object":
         return object_shaped(object_mask, round(rng.uniform(0, shares.object_grow) * max(object_mask.size)))
     shape = rectangle if kind == "rectangle" else ellipse
+    place = _box_around if rng.random() < shares.around else _box_near
     for _ in range(_TRIES):
-        mask = shape(object_mask.size, _box_near(box, rng))
+        mask = shape(object_mask.size, place(box, rng))
         if coverage(mask, object_mask) >= MIN_COVERAGE:
             return mask
     return shape(object_mask.size, box)
@@ -126,6 +132,19 @@ def _box_near(box: Box, rng: np.random.Generator) -> Box:
         round(center_y - half_height),
         round(center_x + half_width) + 1,
         round(center_y + half_height) + 1,
+    )
+
+
+def _box_around(box: Box, rng: np.random.Generator) -> Box:
+    """A box that holds all of ``box``, with some of its margin on every side."""
+    left, top, right, bottom = box
+    wider, higher = (right - left) * rng.uniform(*MARGIN), (bottom - top) * rng.uniform(*MARGIN)
+    before, above = wider * rng.uniform(0.3, 0.7), higher * rng.uniform(0.3, 0.7)
+    return (
+        math.floor(left - before),
+        math.floor(top - above),
+        math.ceil(right + wider - before),
+        math.ceil(bottom + higher - above),
     )
 
 

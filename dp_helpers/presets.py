@@ -50,6 +50,7 @@ class Masks:
     ellipse: float = 1.0
     object: float = 1.0
     full: float = 0.0  # everything hidden; not in the paper, see masks.draw_mask
+    around: float = 0.0  # share of rectangles and ellipses that hold the whole product; not in the paper either
     object_grow: float = 0.05  # object-shaped masks grow by 0 to this share of the photo's side
 
 
@@ -88,6 +89,7 @@ class Inpaint:
     guidance_scale: float = 10.0
     num_inference_steps: int = 50
     strength: float = 1.0
+    eta: float = 0.0  # of DDIM (arXiv 2010.02502): how much of the noise is drawn anew in each step; others ignore it
     crop_scale: float = 2.0  # side of the square that is painted, in units of the mask's longer side
     feather: float = 0.0  # width of the blend inside the mask's edge, share of the painted square
 
@@ -231,6 +233,7 @@ def _check(preset: Preset, path: Path) -> None:
         "segment.threshold must lie between 0 and 1": 0 < segment.threshold < 1,
         "segment.prompts must name at least one prompt": bool(segment.prompts),
         "the shares of [masks] must not be negative, and not all 0": min(shares) >= 0 < sum(shares),
+        "masks.around must lie between 0 and 1": 0 <= mixture.around <= 1,
         "finetune.steps, batch_size, views and masks_per_view must be at least 1": min(counts) >= 1,
         "finetune.learning_rate must be positive": train.learning_rate > 0,
         "finetune.optimizer must be adamw8bit or adamw": train.optimizer in ("adamw8bit", "adamw"),
@@ -240,6 +243,8 @@ def _check(preset: Preset, path: Path) -> None:
         "finetune.augment_scale must be two shares, the smaller first": 0.1 <= smallest <= largest <= 1,
         "finetune.augment_shift must lie between 0 and 1": 0 <= train.augment_shift <= 1,
         "inpaint.strength must lie between 0 (not included) and 1": 0 < painting.strength <= 1,
+        # At 1 DDIM takes the root of a rounding error below zero if its last timestep holds noise alone: diffusers#5969.
+        "inpaint.eta must lie between 0 and 1 (1 not included)": 0 <= painting.eta < 1,
         "inpaint.num_inference_steps must be at least 1": painting.num_inference_steps >= 1,
         "inpaint.crop_scale must be at least 1": painting.crop_scale >= 1,
     }

@@ -55,6 +55,17 @@ def test_progress_can_be_followed(pipe, preset, photo, mask, strength, steps):
     assert seen == [(step + 1, steps) for step in range(steps)]
 
 
+def test_eta_draws_new_noise_in_each_step(pipe, preset, photo, mask):
+    none, much = (np.asarray(paint(pipe, preset, photo, mask, eta=eta).painted) for eta in (0.0, 0.9))
+    assert (none != much).any()
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.0])
+def test_eta_out_of_range_is_refused(pipe, preset, photo, mask, eta):
+    with pytest.raises(InputError, match="eta"):
+        paint(pipe, preset, photo, mask, eta=eta)
+
+
 def test_steps_times_strength_must_leave_a_step(pipe, preset, photo, mask):
     with pytest.raises(InputError, match="no step"):
         paint(pipe, preset, photo, mask, num_inference_steps=2, strength=0.3)

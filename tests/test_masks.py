@@ -69,6 +69,16 @@ def test_every_drawn_mask_hides_a_part_of_the_product(shape, kind):
         assert masks.to_latent_size(mask, 8).getbbox() is not None
 
 
+def test_masks_around_the_product_hold_all_of_its_box(shape):
+    rng = np.random.default_rng(0)
+    box = masks.rectangle(shape.size, shape.getbbox())
+    drawn = [masks.draw_mask(shape, rng, Masks(ellipse=0, object=0, full=0, around=1)) for _ in range(200)]
+    assert min(masks.coverage(mask, box) for mask in drawn) == 1
+    widths = [mask.getbbox()[2] - mask.getbbox()[0] for mask in drawn]
+    width = box.getbbox()[2] - box.getbbox()[0]
+    assert max(widths) <= width * (1 + masks.MARGIN[1]) + 2 and max(widths) > width * 1.1
+
+
 def test_mixture_has_the_shares_asked_for(shape):
     rng = np.random.default_rng(0)
     shares = Masks(rectangle=1, ellipse=1, object=0, full=2)

@@ -48,7 +48,7 @@ def paint_by_example(pipe, photo: Image.Image, mask: Image.Image, example: Image
         inpaint.cut(photo, box).resize((side, side), Image.LANCZOS),
         inpaint.cut(mask, box, outside=0).resize((side, side), Image.NEAREST),
         num_inference_steps=numbers.num_inference_steps, guidance_scale=numbers.guidance_scale,
-        generator=torch.Generator().manual_seed(seed)).images[0]
+        eta=numbers.eta, generator=torch.Generator().manual_seed(seed)).images[0]
     return inpaint.paste_back(photo, painted, masks.feather(mask, numbers.feather * (box[2] - box[0])), box)
 
 

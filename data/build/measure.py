@@ -164,7 +164,7 @@ def measure_text(args, data: Trainset) -> dict:
 
     def paint(orders, photos, masks, generators):
         return pipe([o["prompt"] for o in orders], photos, masks, height=128, width=128, guidance_scale=args.guidance_scale,
-                    num_inference_steps=args.inference_steps, generator=generators).images
+                    num_inference_steps=args.inference_steps, eta=args.eta, generator=generators).images
 
     return tries(args, data, "text", paint, wanted)
 
@@ -196,7 +196,7 @@ def measure_pbe(args, data: Trainset) -> dict:
     def paint(orders, photos, masks, generators):
         examples = pipe.feature_extractor(images=[o["example"] for o in orders], return_tensors="pt").pixel_values
         return pipe(examples, photos, masks, guidance_scale=args.guidance_scale, generator=generators,
-                    num_inference_steps=args.inference_steps).images
+                    num_inference_steps=args.inference_steps, eta=args.eta).images
 
     return tries(args, data, "pbe", paint, wanted)
 
@@ -224,6 +224,7 @@ def main() -> None:
     parser.add_argument("--benchmark-seeds", type=int, default=2, help="pictures of each method for each pair")
     parser.add_argument("--inference-steps", type=int, default=20)
     parser.add_argument("--guidance-scale", type=float, default=4.0)
+    parser.add_argument("--eta", type=float, default=0.0, help="noise drawn anew in every denoising step, 0 to less than 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=HERE / "work" / "heldout")
     parser.add_argument("--work", type=Path, default=HERE / "work")
