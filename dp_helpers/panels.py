@@ -181,6 +181,7 @@ class InpaintPanel(Panel):
                 numbers.guidance_scale, min=1, max=20, step=0.5, description="guidance scale", **wide
             ),
             "num_inference_steps": widgets.IntSlider(numbers.num_inference_steps, min=1, max=100, description="steps", **wide),
+            "eta": widgets.FloatSlider(numbers.eta, min=0, max=0.99, description="eta", **share),
             "strength": widgets.FloatSlider(numbers.strength, min=0.05, max=1, description="strength", **share),
             "seed": _seed(),
             "feather": widgets.FloatSlider(numbers.feather, min=0, max=0.3, description="feather", **share),

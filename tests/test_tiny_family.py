@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 from PIL import Image
 from transformers import CLIPModel, CLIPSegForImageSegmentation, CLIPSegProcessor
 
@@ -71,7 +71,7 @@ def test_clip_and_clipseg():
 
 
 def test_the_parts_of_paint_by_example():
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, UNet2DConditionModel
 
     folder = TINY / "paint-by-example"
     unet = UNet2DConditionModel.from_pretrained(folder / "unet", use_safetensors=True)
@@ -119,6 +119,19 @@ def test_the_untuned_pipeline_paints_and_keeps_the_rest(preset):
     before, after = np.asarray(context.photo), np.asarray(result.image)
     outside = np.asarray(mask) == 0
     assert (before[outside] == after[outside]).all() and (before != after).any()
+
+
+def test_eta_of_the_preset_gives_numbers_for_any_count_of_steps(preset):
+    """At eta 1 and some counts DDIM gives none for a schedule that ends in noise alone (diffusers#5969)."""
+    scheduler, noise = DDIMScheduler.from_pretrained(TINY / "inpainting/scheduler"), torch.ones(1, 4, 8, 8)
+
+    def first_step(steps: int, eta: float) -> torch.Tensor:
+        scheduler.set_timesteps(steps)
+        generator = torch.Generator().manual_seed(0)
+        return scheduler.step(noise, scheduler.timesteps[0], noise, eta=eta, generator=generator).prev_sample
+
+    assert any(first_step(steps, 1.0).isnan().any() for steps in range(1, 101))
+    assert all(first_step(steps, preset.inpaint.eta).isfinite().all() for steps in range(1, 101))
 
 
 def test_catalog(items):
