@@ -1,6 +1,6 @@
-"""What the set-up cell of every lesson calls: the right checkout, the right packages, quiet libraries, figures.
+"""What the set-up cell of every lesson calls: check the checkout and the packages, quiet the libraries, show figures.
 
-The cell itself only finds the checkout, or clones it on Colab; `notebooks/setup_cell.py` is its one source.
+The cell itself only finds the checkout, or clones it on Colab. Its source is `notebooks/setup_cell.py`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def set_up(root: str | Path, version: str) -> None:
             f"This kernel's Python lacks {names}: run `make setup` in {root} and choose the kernel of its .venv, "
             f"or run `{sys.executable} -m pip install -r {root / 'requirements.txt'}` and restart the kernel."
         )
+    yield_cores()
     quiet()
     show_figures()
     print(f"DreamPaint {__version__} is ready.")
@@ -62,6 +64,16 @@ def missing_packages(pyproject: Path) -> list[str]:
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"][_EXTRA]]
     return [requirement for requirement in needed if not _is_installed(re.split(r"[<>=!~ \[]", requirement)[0])]
+
+
+def yield_cores() -> None:
+    """Let torch's threads sleep while they wait for one another, instead of spinning. Call it before torch is imported.
+
+    On a machine that is busy with something else, spinning threads take the cores from the work that they wait for.
+    Variables that the user has set stay as they are.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 def quiet() -> None:

@@ -1,6 +1,6 @@
-"""Every figure of the project, in one look: large type, no frames, colours safe for colour-blind readers.
+"""Draw every figure of the project in one look: large type, no frames, colours safe for colour-blind readers.
 
-Each function returns a matplotlib Figure, made without pyplot: no window opens, nothing global changes.
+Each function returns a matplotlib Figure. They do not use pyplot, so no window opens and no global state changes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from PIL import Image
 
 from .files import check_can_write, whole_file
 
-# From the palette of Okabe and Ito, made to be told apart with any kind of colour vision.
+# From the palette of Okabe and Ito, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
 _TYPE = 15
 _TILE = 2.6  # inches, a side
 
 
 def references(photos: Sequence[Image.Image], title: str = "") -> Figure:
-    """The item's photos in a row."""
+    """Draw the item's photos in a row."""
     return image_row(photos, [f"photo {index + 1}" for index in range(len(photos))], title)
 
 
 def before_after(photo: Image.Image, mask: Image.Image, result: Image.Image, title: str = "") -> Figure:
-    """The photo, the photo with its mask, the painted photo."""
+    """Draw the photo, the photo with its mask, and the painted photo."""
     return image_row([photo, overlay(photo, mask), result], ["photo", "with mask", "result"], title)
 
 
@@ -37,7 +37,7 @@ def object_masks(
     title: str = "",
     labels: Sequence[str] | None = None,
 ) -> Figure:
-    """The photos with their masks laid over them."""
+    """Draw the photos with their masks over them."""
     images = [overlay(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
     return image_row(images, labels or [f"photo {index + 1}" for index in range(len(images))], title)
 
@@ -45,7 +45,7 @@ def object_masks(
 def demo(
     photos: Sequence[Image.Image], photo: Image.Image, mask: Image.Image, result: Image.Image, title: str = ""
 ) -> Figure:
-    """The whole job: references above; photo, photo with mask and result below."""
+    """Draw the whole job: references on top; photo, photo with mask and result below them."""
     columns = max(3, len(photos))
     figure = Figure(figsize=(columns * _TILE, 0.7 * _TILE + 2 * _TILE), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.7))
@@ -57,7 +57,7 @@ def demo(
 
 
 def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
-    """The loss of each step, and its running mean over ``window`` steps: only the mean can be read."""
+    """Draw the loss of each step, and its running mean over ``window`` steps (only the mean can be read)."""
     figure, axes = _chart("step", "loss (Eq. 2)")
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=GREY, alpha=0.35, linewidth=1, label="each step")
@@ -69,7 +69,7 @@ def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
 
 
 def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10) -> Figure:
-    """How much of the product masks hide, 0 to 1: for each kind of mask by its name, the share of draws in each bin."""
+    """Draw how much of the product each kind of mask hides: the share of draws in each bin of coverage, 0 to 1."""
     figure, axes = _chart("share of the product that is hidden", "share of draws")
     width = 1 / bins / (len(coverages) + 0.5)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("", "//", "..", "xx"), strict=True)
@@ -84,7 +84,7 @@ def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10)
 
 
 def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str = "") -> Figure:
-    """Images side by side, each under its label."""
+    """Draw images side by side, each under its label."""
     figure = Figure(figsize=(_TILE * len(images), _TILE + 0.5 + 0.4 * bool(title)), layout="constrained")
     _fill(figure, images, labels)
     if title:
@@ -93,7 +93,7 @@ def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str =
 
 
 def image_grid(images: Sequence[Image.Image], labels: Sequence[str], columns: int, title: str = "") -> Figure:
-    """Images in rows of ``columns``, each under its label."""
+    """Draw images in rows of ``columns``, each under its label."""
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     height = rows * (_TILE + 0.5) + 0.4 * bool(title)
     figure = Figure(figsize=(_TILE * columns, height), layout="constrained")
@@ -104,7 +104,7 @@ def image_grid(images: Sequence[Image.Image], labels: Sequence[str], columns: in
 
 
 def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
-    """Named curves over the same ``steps``, told apart by colour, line and marker."""
+    """Draw named curves over the same ``steps``; colour, line and marker differ."""
     figure, axes = _chart(x_label, y_label)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("o-", "s--", "^:", "x-."), strict=True)
     for (name, heights), (color, line) in zip(values.items(), looks, strict=False):
@@ -114,7 +114,7 @@ def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_labe
 
 
 def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
-    """The photo with the masked region tinted orange and outlined, so that it shows without colour, too."""
+    """Tint the masked region of a photo orange and outline it, so that it is visible without colour, too."""
     inside = np.asarray(mask) >= 128
     pixels = np.asarray(photo.convert("RGB")).astype(float)
     tint = np.array([int(ORANGE[at : at + 2], 16) for at in (1, 3, 5)])
@@ -124,15 +124,15 @@ def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def heat(values: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """A map of numbers 0 to 1, (h, w), as a picture of ``size``: dark blue is 0, yellow is 1."""
+    """Return a map (h, w) of values 0 to 1 as a picture of ``size``: dark blue is 0, yellow is 1."""
     colors = colormaps["cividis"](np.asarray(values), bytes=True)[..., :3]
     return Image.fromarray(np.ascontiguousarray(colors)).resize(size, Image.BILINEAR)
 
 
 def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
-    """Each channel of (C, h, w) as a grey picture, from its smallest value in black to its greatest in white.
+    """Return each channel of (C, h, w) as a grey picture, with its smallest value black and its greatest white.
 
-    Their pixels stay sharp: how few they are is part of what is to be seen.
+    The pixels stay sharp, so that you can see how few there are.
     """
     pictures = []
     for channel in np.asarray(values, dtype=float):
@@ -143,7 +143,7 @@ def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
 
 
 def difference(before: Image.Image, after: Image.Image) -> Image.Image:
-    """How much each pixel changed, the most of its three channels: dark blue is not at all, yellow is fully."""
+    """Show how much each pixel changed, in its channel that changed most: dark blue is 0, yellow is 255 levels."""
     change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int)).max(axis=2)
     return heat(change / 255, before.size)
 
@@ -168,7 +168,7 @@ def _fill(
 
 
 def _chart(x_label: str, y_label: str):
-    """A figure with one pair of axes, in the look of all charts."""
+    """Return a figure with one pair of axes, in the look of all charts."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x_label, fontsize=_TYPE)
@@ -179,7 +179,7 @@ def _chart(x_label: str, y_label: str):
 
 
 def _outline(inside: np.ndarray, width: int) -> np.ndarray:
-    """The pixels inside that lie within ``width`` of the outside; the image's border is no outside."""
+    """Find the pixels inside within ``width`` of the outside; beyond the image's border is not outside."""
     padded = np.pad(inside, width, mode="edge")
     core = inside.copy()
     height, length = inside.shape

@@ -6,7 +6,7 @@ import tomllib
 
 from dp_helpers import presets
 
-ROOT = presets.find_data().parent
+ROOT = files.find_data().parent
 ONLY_FOR_TESTS = {"nbclient", "nbformat", "pytest", "playwright", "ruff"}
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dp_helpers import canvas as canvas_module
-from dp_helpers.canvas import MAX_SIDE, MaskCanvas
+from dp_helpers.widgets import canvas as canvas_module
+from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 from dp_helpers.errors import InputError
 
 PNG = "data:image/png;base64,"
@@ -218,5 +218,5 @@ def test_text_that_is_no_picture_is_refused_when_read(photo, text):
 
 
 def test_importing_the_canvas_loads_no_torch():
-    code = "import sys, dp_helpers.canvas; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
+    code = "import sys, dp_helpers.widgets.canvas; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dp_helpers import inpaint
 from dp_helpers.errors import InputError
-from dp_helpers.evaluate import clip_score
+from dp_helpers.evaluation.metrics import clip_score
 from dp_helpers.plots import before_after, demo, loss_curve, object_masks, references, save
 
 

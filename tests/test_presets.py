@@ -86,10 +86,10 @@ def test_a_missing_model_folder_is_told(tmp_path):
 
 def test_data_folder_can_be_named(tmp_path, monkeypatch):
     monkeypatch.setenv("DREAMPAINT_DATA", str(tmp_path))
-    assert presets.find_data() == tmp_path
+    assert files.find_data() == tmp_path
     monkeypatch.setenv("DREAMPAINT_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="DREAMPAINT_DATA"):
-        presets.find_data()
+        files.find_data()
 
 
 def test_importing_the_package_loads_no_torch():

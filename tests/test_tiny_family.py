@@ -11,7 +11,7 @@ from transformers import CLIPModel, CLIPSegForImageSegmentation, CLIPSegProcesso
 
 from dp_helpers import catalog, evaluate, inpaint, parts, presets, segment
 
-DATA = presets.find_data()
+DATA = files.find_data()
 TINY = DATA / "tiny"
 FIGURES = (
     "vae_psnr_db",

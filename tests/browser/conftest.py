@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dp_helpers.canvas import MaskCanvas
+from dp_helpers.widgets.canvas import MaskCanvas
 
 HERE = Path(__file__).parent
 SERVED = {  # path: what it is, and its text

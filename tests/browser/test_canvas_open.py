@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dp_helpers import masks
-from dp_helpers.canvas import MAX_SIDE, MaskCanvas
+from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 
 from .conftest import HEIGHT, WIDTH
 
@@ -110,7 +110,7 @@ def test_what_is_no_picture_is_refused_by_name_and_harms_nothing(desk, content):
     before = desk.mask()
     name = "<b onclick=alert(1)>.png"
     choose(desk, {"name": name, "mimeType": "image/png", "buffer": content})
-    assert desk.status() == f"{name} cannot be read as a picture: save it anew as PNG or JPEG."
+    assert desk.status() == f"{name} cannot be read as a picture: save it again as PNG or JPEG."
     assert desk.page.locator("[role=status] > *").count() == 0
     assert len(desk.saved) == 1
     desk.click("invert")

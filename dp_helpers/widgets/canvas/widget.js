@@ -166,7 +166,7 @@ class MaskView {
     const image = await createImageBitmap(file, { colorSpaceConversion: "none" }).catch(() => null); // numbers as they are
     grid.loading--;
     this.parts.file.value = ""; // so that the same file can be chosen again
-    if (!image) return this.parts.say(`${file.name} cannot be read as a picture: save it anew as PNG or JPEG.`);
+    if (!image) return this.parts.say(`${file.name} cannot be read as a picture: save it again as PNG or JPEG.`);
     if (image.width !== width || image.height !== height) {
       return this.parts.say(`The mask is ${image.width} x ${image.height} pixels but the photo is ${width} x ${height}: ` +
         "make them the same size.");

@@ -1,14 +1,14 @@
-"""The mask canvas: a widget that shows a photo and on which one paints what is to be repainted.
+"""The mask canvas: a widget that shows a photo and lets you paint the mask on it.
 
-All drawing happens in the browser, by the sources in the folder canvas/. The kernel hears of it once, as a PNG data
-URL, when the pointer lifts, and nothing depends on a fast way to the kernel. What is synced is plain: text, whole
-numbers, fractions. Binary traits would be smaller, but Colab drops buffers that are sent when a widget opens.
+All drawing happens in the browser, in the sources of the folder canvas/. When the pointer lifts, the kernel receives
+the mask once, as a PNG data URL, so the canvas works over a slow connection. Only text and numbers are synced. Binary
+traits would be smaller, but Colab drops buffers that are sent while a widget opens.
 
     canvas = MaskCanvas(photo)                          # show it: a cell's last line
     canvas.observe(on_change, names="mask_data_url")    # called whenever the mask changes
-    inpaint.inpaint(pipe, image=photo, mask_image=canvas.mask, ...)
+    painter(photo, canvas.mask)
 
-The same without a widget: any mode "L" picture of the photo's size, for example from `masks.rectangle`.
+Without a widget, any mode "L" picture of the photo's size does the same, for example one from `masks.rectangle`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import anywidget
 import traitlets
 from PIL import Image
 
-from .errors import InputError
+from ..errors import InputError
+from ..masks import binary
+from ..squares import flatten
 
 MAX_SIDE = 2048  # pixels: the longer side of the largest drawing; see MaskCanvas
 TOOLS = ("brush", "eraser", "rectangle", "ellipse", "move")
@@ -36,30 +38,30 @@ _JPEG = "data:image/jpeg;base64,"
 class MaskCanvas(anywidget.AnyWidget):
     """Paint a mask onto a photo.
 
-    A photo whose longer side is at most ``MAX_SIDE`` pixels is painted pixel by pixel. A larger one is scaled
-    to that side for showing and painting, and its mask is scaled back to the photo's own size by nearest
-    neighbour, so that it stays 0 or 255.
+    A photo whose longer side is at most ``MAX_SIDE`` pixels is painted pixel by pixel. A larger photo is scaled to
+    that side for showing and painting. Its mask is scaled back to the photo's own size by nearest neighbour, so its
+    values stay 0 and 255.
 
-    The button "Open mask" puts a picture's file of the photo's own size in place of the mask, and so does dropping the
-    file on the photo; it is read in the browser, as `set_mask` and `catalog.load_mask` would.
+    The button "Open mask" replaces the mask by a picture file of the photo's own size, and so does dropping the file
+    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `catalog.load_mask`.
 
     Args:
-        photo: any PIL image. It is shown as it is: no rotation by EXIF (`catalog.load_photo` does that).
-        mask: a mask to begin with and to mend, for example of ClipSeg; see `set_mask`. None: nothing is marked.
+        photo: any PIL image. It is shown as it is, without rotation by EXIF (`catalog.load_photo` rotates).
+        mask: a mask to begin with, for example ClipSeg's; see `set_mask`. None: nothing is marked.
         settings: values for the traits below, and ``layout`` as for any widget.
 
-    Traits that people set or observe, all synced with the browser:
-        mask_data_url: the mask as a PNG data URL of the drawing's size, "" when nothing was marked yet. Observe
-            this one; read `mask`.
+    Traits to set or observe, all synced with the browser:
+        mask_data_url: the mask as a PNG data URL of the drawing's size; "" while nothing is marked. Observe this
+            trait; read the property `mask`.
         tool: one of ``TOOLS``.
         brush_size: diameter in pixels of the drawing.
-        overlay_opacity: 0 to 1, of the colour that shows the mask; never changes the mask.
+        overlay_opacity: 0 to 1, of the colour that shows the mask. It never changes the mask.
 
     Raises:
-        InputError: ``photo`` is no picture, or ``mask`` is none that fits.
+        InputError: ``photo`` is not a picture, or ``mask`` does not fit it.
     """
 
-    # A widget is one ES module: the files share their names, only the last one exports, and nothing else is done to them.
+    # A widget is one ES module, so the files are joined as they are: they share their names, and only the last exports.
     _esm = "\n".join((_BROWSER / name).read_text(encoding="utf-8") for name in SOURCES)
     _css = (_BROWSER / "canvas.css").read_text(encoding="utf-8")
 
@@ -67,7 +69,7 @@ class MaskCanvas(anywidget.AnyWidget):
     mask_data_url = traitlets.Unicode().tag(sync=True)
     mask_width = traitlets.Int().tag(sync=True)  # pixels of the drawing, not of the widget on the screen
     mask_height = traitlets.Int().tag(sync=True)
-    photo_width = traitlets.Int().tag(sync=True)  # pixels of the photo as it was given: a mask file must have them
+    photo_width = traitlets.Int().tag(sync=True)  # pixels of the photo as given: the size of a mask file
     photo_height = traitlets.Int().tag(sync=True)
     tool = traitlets.Enum(TOOLS, default_value="brush").tag(sync=True)
     brush_size = traitlets.Int(24, min=1).tag(sync=True)
@@ -81,7 +83,7 @@ class MaskCanvas(anywidget.AnyWidget):
             )
         self._photo = photo
         size = _drawing_size(photo.size)
-        self._latest = ("", Image.new("L", photo.size, 0))  # a data URL, and the mask that it stands for
+        self._latest = ("", Image.new("L", photo.size, 0))  # a data URL, and its mask
         if mask is not None:
             self._latest = self._encode(mask)
         settings.setdefault("brush_size", max(4, round(min(size) / 10)))
@@ -97,17 +99,15 @@ class MaskCanvas(anywidget.AnyWidget):
 
     @property
     def photo(self) -> Image.Image:
-        """The photo as it was given."""
+        """Return the photo as it was given."""
         return self._photo
 
     @property
     def mask(self) -> Image.Image:
-        """The mask: mode "L", the photo's own size, 255 = repaint, 0 = keep, and nothing between.
-
-        Assigning is `set_mask`. What is got is a copy: changing it does not change what is shown.
+        """Return a copy of the mask: mode "L", the photo's size, 255 = repaint, 0 = keep. Assigning calls `set_mask`.
 
         Raises:
-            InputError: ``mask_data_url`` was set by hand to something that is no PNG data URL.
+            InputError: ``mask_data_url`` was set by hand to something that is not a PNG data URL.
         """
         if self._latest[0] != self.mask_data_url:
             self._latest = (self.mask_data_url, _decode(self.mask_data_url, self._photo.size))
@@ -118,14 +118,13 @@ class MaskCanvas(anywidget.AnyWidget):
         self.set_mask(mask)
 
     def set_mask(self, mask: Image.Image) -> None:
-        """Show a mask to mend. In the browser it can be undone like a stroke.
+        """Show a mask to edit. In the browser this can be undone like a stroke.
 
         Args:
-            mask: a PIL image of the photo's size, one of the modes ``MASK_MODES``. Grey is split at the middle;
-                what is transparent counts as black.
+            mask: a PIL image of the photo's size, in one of the modes ``MASK_MODES``; see `masks.binary`.
 
         Raises:
-            InputError: no PIL image, another mode, or another size than the photo.
+            InputError: not a PIL image, another mode, or another size than the photo.
         """
         self._latest = self._encode(mask)
         self.mask_data_url = self._latest[0]
@@ -141,23 +140,20 @@ class MaskCanvas(anywidget.AnyWidget):
                 f"The mask is {mask.width} x {mask.height} pixels but the photo is "
                 f"{self._photo.width} x {self._photo.height}: make them the same size."
             )
-        mask = _binary(mask)
+        mask = binary(mask)
         return _data_url(mask.resize(_drawing_size(mask.size), Image.Resampling.NEAREST), _PNG, "PNG"), mask
 
 
 def _drawing_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) in which a photo of this size is painted; see MaskCanvas."""
+    """Return the (width, height) in which a photo of this size is painted; see MaskCanvas."""
     scale = min(1.0, MAX_SIDE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _photo_data_url(photo: Image.Image, size: tuple[int, int]) -> str:
-    """The photo to look at: JPEG, since it is sent whole when the widget opens."""
-    if photo.has_transparency_data:
-        white = Image.new("RGBA", photo.size, (255, 255, 255, 255))
-        photo = Image.alpha_composite(white, photo.convert("RGBA"))
-    shown = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    # exif: were the tag "rotated" sent along, the browser would turn the photo, and the mask would lie elsewhere.
+    """Encode the photo to look at: as JPEG, because it is sent whole when the widget opens."""
+    shown = flatten(photo).resize(size, Image.Resampling.LANCZOS)
+    # Without exif: a browser obeys the tag "rotated" and would turn the photo, but not the mask.
     return _data_url(shown, _JPEG, "JPEG", quality=92, subsampling=0, exif=b"")
 
 
@@ -168,27 +164,19 @@ def _data_url(image: Image.Image, prefix: str, kind: str, **options: Any) -> str
 
 
 def _decode(url: str, size: tuple[int, int]) -> Image.Image:
-    """A mask of a (width, height) from a PNG data URL, or an empty one from ""."""
+    """Decode a PNG data URL to a mask of (width, height); "" gives an empty one."""
     if not url:
         return Image.new("L", size, 0)
     try:
         if not url.startswith(_PNG):
-            raise ValueError("no PNG data URL")
+            raise ValueError("not a PNG data URL")
         with Image.open(io.BytesIO(base64.b64decode(url[len(_PNG) :], validate=True))) as image:
-            mask = _binary(image)
+            mask = binary(image)
     except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
-            f'mask_data_url is no picture: it must begin with "{_PNG}" and hold a whole PNG; set `mask` instead.'
+            f'mask_data_url is not a picture: it must begin with "{_PNG}" and hold a whole PNG; set `mask` instead.'
         ) from error
     return mask if mask.size == size else mask.resize(size, Image.Resampling.NEAREST)
-
-
-def _binary(mask: Image.Image) -> Image.Image:
-    """Mode "L", 0 or 255: grey is split at the middle, transparent counts as black."""
-    if mask.has_transparency_data:
-        black = Image.new("RGBA", mask.size, (0, 0, 0, 255))
-        mask = Image.alpha_composite(black, mask.convert("RGBA"))
-    return mask.convert("L").point(lambda value: 255 if value >= 128 else 0)
 
 
 def _describe(thing: object) -> str:

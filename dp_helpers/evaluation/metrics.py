@@ -1,0 +1,67 @@
+"""Metrics: pictures in, a number out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessor, CLIPModel
+
+from .. import models
+from ..errors import InputError
+from ..presets import Preset
+
+
+def clip_score(image: Image.Image, references: Sequence[Image.Image], mask: Image.Image, preset: Preset) -> float:
+    """Compute the CLIP score of section 5.1: how similar is the painted region to the item? Higher is better.
+
+    The score is the greatest cosine similarity, -1 to 1, between the CLIP image embedding of the painted region
+    and those of the reference photos. The region is the crop of the mask's box, as in the evaluation tool of Paint
+    by Example, which the paper follows.
+
+    Args:
+        image: the painted photo.
+        references: the item's photos.
+        mask: mode "L", the photo's size, 255 = repainted.
+        preset: names the CLIP model.
+
+    Raises:
+        InputError: the mask is empty or has another size than the image.
+    """
+    box = mask.getbbox()
+    if box is None or mask.size != image.size:
+        raise InputError("The CLIP score needs a mask of the photo's size that is not empty.")
+    embeddings = image_embeddings([image.crop(box), *references], preset)
+    return float((embeddings[1:] @ embeddings[0]).max())
+
+
+@torch.no_grad()
+def image_embeddings(images: Sequence[Image.Image], preset: Preset) -> torch.Tensor:
+    """Return CLIP image embeddings of length 1, (images, width). Images are squeezed to a square, never cropped."""
+    model, processor = _load_clip(preset)
+    side = model.config.vision_config.image_size
+    squares = [image.convert("RGB").resize((side, side), Image.BICUBIC) for image in images]
+    pixels = processor(squares, return_tensors="pt").pixel_values
+    features = model.get_image_features(pixel_values=pixels)
+    features = getattr(features, "pooler_output", features)  # transformers 4 returns the tensor itself
+    return torch.nn.functional.normalize(features.float(), dim=-1)
+
+
+def outside_max_change(before: Image.Image, after: Image.Image, mask: Image.Image) -> int:
+    """Return the greatest change of any channel of any pixel outside the mask, in levels of 0 to 255; 0 is perfect.
+
+    Args:
+        before, after: the photo and the painted photo, of one size.
+        mask: mode "L", the photo's size, 255 = repainted.
+    """
+    change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int))
+    outside = change[np.asarray(mask) < 128]
+    return int(outside.max()) if outside.size else 0
+
+
+@lru_cache(maxsize=1)
+def _load_clip(preset: Preset) -> tuple[CLIPModel, CLIPImageProcessor]:
+    return models.load(preset, "clip", CLIPModel).eval(), models.load(preset, "clip", CLIPImageProcessor)
