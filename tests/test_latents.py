@@ -55,7 +55,8 @@ def test_bank_pairs_belong_together(vae, preset, item):
     assert batch.mask.shape == batch.object_mask.shape == (5, 1, SIDE // 4, SIDE // 4)
     assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
     for index in range(5):  # each row of a batch is one row of the bank
-        at = [row for row in range(12) if torch.equal(made.masked_image_latents[row], batch.masked_image_latents[index])]
+        masked = batch.masked_image_latents[index]
+        at = [row for row in range(12) if torch.equal(made.masked_image_latents[row], masked)]
         assert any(
             torch.equal(made.mask[row], batch.mask[index])
             and torch.equal(made.latents[made.view[row]], batch.latents[index])
