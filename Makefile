@@ -31,10 +31,11 @@ endif
 
 lint: .venv/.stamp
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 
 environments:
-	$(PYTHON) tests/environments.py binder
-	$(PYTHON) tests/environments.py colab
+	$(PYTHON) tests/tools/environments.py binder
+	$(PYTHON) tests/tools/environments.py colab
 
 data: .venv/.stamp-data
 	$(PY) data/build/make_data.py

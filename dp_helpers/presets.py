@@ -193,7 +193,7 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
             return float(value)
         if int in options and isinstance(value, numbers.Integral):
             return int(value)
-    elif type(value) in options or isinstance(value, Path):
+    elif type(value) in options or (Path in options and isinstance(value, Path)):
         return value
     wanted = str(hint) if typing.get_args(hint) else hint.__name__
     raise InputError(f"{where}{key} is {value!r}, but must be {_WORDS.get(wanted, f'of type {wanted}')}.")

@@ -1,6 +1,6 @@
 """The lessons: the habits that hold for all of them, and every one executed at a shrunken size.
 
-The size switch stands in shrunk.py. A solution is written once, in its exercise; it is executed from there.
+The size switch stands in tools/shrunk.py. A solution is written once, in its exercise; it is executed from there.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import execute
 import pytest
-from shrunk import SHRUNK, shrink, shrunk_lesson, tagged
+from tools.shrunk import SHRUNK, shrink, shrunk_lesson, tagged
 
 LESSONS = execute.lessons()
 NAMES = [path.stem for path in LESSONS]

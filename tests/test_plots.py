@@ -7,6 +7,44 @@ from PIL import Image
 from dp_helpers import plots
 
 
+def test_figures(item, photo, mask, tmp_path):
+    figures = [
+        plots.references(item.photos, "Red box"),
+        plots.before_after(photo, mask, photo),
+        plots.object_masks(item.photos, item.own_masks),
+        plots.demo(item.photos, photo, mask, photo, "Red box"),
+        plots.loss_curve([1.0, 0.5, 0.25]),
+    ]
+    for index, figure in enumerate(figures):
+        path = plots.save(figure, tmp_path / f"{index}.png", dpi=50)
+        with Image.open(path) as image:
+            assert len(image.convert("RGB").getcolors(2**24)) > 10
+
+
+def test_the_overlay_tints_and_outlines_the_mask_and_nothing_else(photo, mask):
+    shown, before = np.asarray(plots.overlay(photo, mask)), np.asarray(photo)
+    inside = np.asarray(mask) == 255
+    assert (shown[~inside] == before[~inside]).all() and (shown[inside] != before[inside]).any(-1).mean() > 0.99
+    assert (shown[20, 30:60] == 0).all() and (shown[54, 30:60] == 0).all()  # the first and the last row of the mask
+
+
+@pytest.mark.parametrize(("count", "means"), [(1, 1), (24, 1), (25, 1), (60, 36)])
+def test_the_mean_of_a_loss_curve_ends_at_the_last_step(count, means):
+    losses = np.arange(count, dtype=float)
+    each, mean = plots.loss_curve(losses).get_axes()[0].lines
+    assert list(each.get_ydata()) == list(losses)
+    assert len(mean.get_xdata()) == means and mean.get_xdata()[-1] == count
+    assert mean.get_ydata()[-1] == pytest.approx(losses[-25:].mean())
+
+
+def test_each_bar_of_a_histogram_is_a_share_of_its_draws():
+    figure = plots.coverage_histogram({"near": [0.05, 0.95, 0.95, 0.95], "anywhere": [0.05]}, bins=10)
+    near, anywhere = figure.get_axes()[0].containers
+    assert [bar.get_height() for bar in near] == [0.25, *[0] * 8, 0.75]
+    assert [bar.get_height() for bar in anywhere] == [1, *[0] * 9]
+    assert near[0].get_hatch() != anywhere[0].get_hatch()  # without colour, too
+
+
 def test_each_channel_spans_black_to_white():
     values = np.stack([np.linspace(-3, 5, 16).reshape(4, 4), np.full((4, 4), 7.0)])
     one, flat = plots.channels(values, side=8)
@@ -40,4 +78,7 @@ def test_curves_can_be_told_apart_without_colour():
     figure = plots.curves([0, 5, 10], {"training photos": [3, 2, 1], "held-out photos": [3, 2, 2]}, "step", "loss")
     lines = figure.get_axes()[0].lines
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 2
-    assert [text.get_text() for text in figure.get_axes()[0].get_legend().get_texts()] == ["training photos", "held-out photos"]
+    assert [text.get_text() for text in figure.get_axes()[0].get_legend().get_texts()] == [
+        "training photos",
+        "held-out photos",
+    ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import execute
 import pytest
-from shrunk import shrunk_lesson
+from tools.shrunk import shrunk_lesson
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON = "03_inpainting_canvas"

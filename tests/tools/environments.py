@@ -1,17 +1,17 @@
-"""Build the environments of Binder and of Colab anew and run the project in them: ``make environments``, or
+"""Build the environments of Binder and of Colab from nothing and run the project in them: ``make environments``, or
 
-    python tests/environments.py binder    # Binder's own steps, then all lessons at full size with 2 GB of memory
-    python tests/environments.py colab     # ipywidgets 7.7.1: tests of canvas, panels and set-up cell, and lesson 03
+    python tests/tools/environments.py binder    # Binder's own steps, then all lessons at full size in 2 GB of memory
+    python tests/tools/environments.py colab     # ipywidgets 7.7.1: the tests of widgets and set-up cell, lesson 03
 
-Run it after a change of pins, of binder/, or of what a lesson needs; it is no part of the tests, since each environment
-is a download of about 300 MB and takes 1.5 GB of disk while it works. It tests the last commit, in a fresh clone in a
-temporary folder, on Linux. Neither service itself is reached: Binder's image has conda's Python and packages of its own
-beside ours, and one core; Colab has its own torch, Python and front end.
+Run it after a change of pins, of binder/, or of what a lesson needs. It is not part of the tests, because each
+environment is a download of about 300 MB and takes 1.5 GB of disk while it works. It tests the last commit, in a fresh
+clone in a temporary folder, on Linux. It reaches neither service. Binder's image has conda's Python, some packages
+next to ours, and one core. Colab has its own torch, Python and front end.
 
-Memory is limited for all processes of a lesson together (JupyterLab's server, which Binder runs too, execute.py and the
-kernel), with swap counted in: by a memory group of Linux's cgroup v1 (as root), else by ``systemd-run --scope``, which is
-written by its manual and has not been run yet. The peak counts what files have in memory too. pip obeys its own variables,
-such as PIP_RETRIES=0 where one of its indexes cannot be reached.
+Memory is limited for all processes of a lesson together: JupyterLab's server, which Binder runs too, execute.py and the
+kernel. Swap counts. The limit is a memory group of Linux's cgroup v1 (as root), otherwise ``systemd-run --scope``.
+The latter follows its manual and has not been run yet. The peak counts what files have in memory too. pip obeys its
+own variables, such as PIP_RETRIES=0 where one of its indexes cannot be reached.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GROUPS = Path("/sys/fs/cgroup/memory")  # where cgroup v1 is mounted, if it is
 BINDERS_MEMORY = 2_000_000_000  # bytes: what mybinder.org allows at most
 COLABS_IPYWIDGETS = "ipywidgets==7.7.1"
 # Without test_lab.py: today's JupyterLab shows widgets of ipywidgets 8, and Colab has a front end of its own.
-COLABS_TESTS = """test_canvas.py test_panels.py test_setup_cell.py browser/test_canvas_page.py
+COLABS_TESTS = """test_canvas.py test_panels.py test_upload.py test_setup_cell.py browser/test_canvas_page.py
 browser/test_canvas_open.py""".split()
-SHOWN = "torch diffusers transformers ipywidgets jupyterlab_widgets widgetsnbextension anywidget jupyterlab nbclient".split()
+SHOWN = """torch diffusers transformers ipywidgets jupyterlab_widgets widgetsnbextension anywidget jupyterlab
+nbclient""".split()
 
-# Runs inside the limit: the server as Binder starts it, and beside it the lesson ($1) by the Python $0.
+# Runs inside the limit: the server as Binder starts it, and next to it the lesson ($1) by the Python $0.
 LESSON = """
 "$0" -m jupyter lab --no-browser --allow-root --port=0 --ServerApp.token=dreampaint >server.log 2>&1 & server=$!
 for _ in $(seq 600); do grep -q "is running at" server.log && break; sleep 0.1; done
@@ -48,14 +49,14 @@ kill $server; wait $server; exit $code
 
 
 class Failure(Exception):
-    """What went wrong, in one sentence for people."""
+    """Raised for what went wrong, in one sentence for people."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("which", choices=["binder", "colab"])
-    parser.add_argument("--memory", type=int, default=BINDERS_MEMORY, help="bytes for a lesson's processes (%(default)s)")
-    parser.add_argument("--python", help="program to make the environment with; binder: that of runtime.txt, colab: this one")
+    parser.add_argument("--memory", type=int, default=BINDERS_MEMORY, help="bytes for each lesson (%(default)s)")
+    parser.add_argument("--python", help="default: that of runtime.txt (binder), this one (colab)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: nothing stays behind
     try:
@@ -73,9 +74,9 @@ def main() -> int:
 
 
 def binder(clone: Path, options: argparse.Namespace) -> list[str]:
-    """Binder's steps in its order, then every lesson in limited memory; returns the names of those that failed."""
+    """Take Binder's steps in its order, then run every lesson in limited memory. Return the lessons that failed."""
     limiter()  # better now than after the download
-    wanted = (clone / "binder/runtime.txt").read_text().strip().replace("-", "")  # python-3.11 is the program python3.11
+    wanted = (clone / "binder/runtime.txt").read_text().strip().replace("-", "")  # python-3.11: the program python3.11
     python = make_environment(clone.parent / "binder", options.python or wanted, wanted)
     call(python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "-r", "binder/requirements.txt", cwd=clone)
     environment = activated(python)
@@ -94,7 +95,7 @@ def binder(clone: Path, options: argparse.Namespace) -> list[str]:
 
 
 def colab(clone: Path, options: argparse.Namespace) -> list[str]:
-    """The root's requirements with Colab's ipywidgets, the tests of what depends on it, and the lesson of the canvas."""
+    """Install the requirements with Colab's ipywidgets, run the tests of the widgets, and the lesson of the canvas."""
     requirements = clone / "requirements.txt"
     text, found = re.subn(r"^ipywidgets==\S+", COLABS_IPYWIDGETS, requirements.read_text(), flags=re.MULTILINE)
     if found != 1:
@@ -108,11 +109,12 @@ def colab(clone: Path, options: argparse.Namespace) -> list[str]:
         "the tests": ["-m", "pytest", *(f"tests/{name}" for name in COLABS_TESTS)],
         "lesson 03": ["notebooks/execute.py", "03_inpainting_canvas"],
     }
-    return [name for name, step in steps.items() if subprocess.run([python, *step], cwd=clone, env=environment).returncode]
+    done = {name: subprocess.run([python, *step], cwd=clone, env=environment) for name, step in steps.items()}
+    return [name for name, step in done.items() if step.returncode]
 
 
 def make_environment(folder: Path, program: str, wanted: str = "") -> str:
-    """A new virtual environment; returns its Python."""
+    """Make a new virtual environment. Return its Python."""
     if not shutil.which(program):
         raise Failure(f"There is no program {program}: install it, or name one with --python.")
     version = "import sys; print('python{}.{}'.format(*sys.version_info))"
@@ -124,40 +126,48 @@ def make_environment(folder: Path, program: str, wanted: str = "") -> str:
 
 
 def activated(python: str) -> dict[str, str]:
-    """The variables of this process, less those that lead to other packages, with the environment's programs first."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DREAMPAINT_", "JUPYTER", "IPY"))}
+    """Return this process's variables, less those that lead to other packages, with the environment's programs first."""
+    left_out = ("PYTHON", "DREAMPAINT_", "JUPYTER", "IPY")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     kept["HOME"] = str(Path(python).parents[2])  # no settings and no downloaded models of the user's
     return kept | {"PATH": f"{Path(python).parent}:{os.environ['PATH']}", "VIRTUAL_ENV": str(Path(python).parents[1])}
 
 
 def show_versions(python: str) -> None:
     """Print Python's version and those of the packages that matter here."""
-    code = "import sys, importlib.metadata as m; print(sys.version.split()[0], *(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    code = """import sys, importlib.metadata as m
+print(sys.version.split()[0], *(f"{name} {m.version(name)}" for name in sys.argv[1:]))"""
     say("Python " + subprocess.check_output([python, "-c", code, *SHOWN], text=True).strip())
 
 
 def limiter() -> str:
-    """Which way there is to limit the memory of several processes together: 'cgroup' or 'systemd'."""
+    """Return the way to limit the memory of several processes together: "cgroup" or "systemd"."""
     if os.access(GROUPS / "memory.limit_in_bytes", os.W_OK):
         return "cgroup"
     controllers = Path("/sys/fs/cgroup/cgroup.controllers")  # cgroup v2
     if shutil.which("systemd-run") and Path("/run/systemd/system").is_dir() and controllers.exists():
         return "systemd"
-    raise Failure("There is no way to limit memory here: run this as root where cgroup v1 is mounted, or under systemd.")
+    raise Failure("Memory cannot be limited here: run this as root where cgroup v1 is mounted, or under systemd.")
 
 
 def limited(command: list[str], limit: int, **options) -> tuple[int, int, bool]:
-    """Run with at most ``limit`` bytes for all processes together: exit code, peak in bytes, whether any was killed for it."""
+    """Run with at most ``limit`` bytes for all processes together.
+
+    Returns:
+        The exit code, the peak in bytes, and whether a process was killed for it.
+    """
     if limiter() == "systemd":
         return limited_by_systemd(command, limit, **options)
     own = re.search(r"^\d+:memory:/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)[1]
-    above = GROUPS / own if (GROUPS / own).is_dir() else GROUPS  # below the group we are in, so that its limits hold as well
+    # Below the group that this process is in, so that its limits hold as well.
+    above = GROUPS / own if (GROUPS / own).is_dir() else GROUPS
     group = Path(tempfile.mkdtemp(prefix="dreampaint-", dir=above))
     try:
         (group / "memory.limit_in_bytes").write_text(str(limit))
-        kind = "memory.memsw" if (group / "memory.memsw.limit_in_bytes").exists() else "memory"  # with swap counted in, or
+        # With swap counted in where the kernel can do that, otherwise without swap.
+        kind = "memory.memsw" if (group / "memory.memsw.limit_in_bytes").exists() else "memory"
         if kind == "memory":
-            (group / "memory.swappiness").write_text("0")  # without swap
+            (group / "memory.swappiness").write_text("0")
         (group / f"{kind}.limit_in_bytes").write_text(str(limit))
         enter = f'echo $$ >"{group}/cgroup.procs" && exec "$@"'
         code = subprocess.run(["sh", "-c", enter, "sh", *command], **options).returncode
@@ -173,15 +183,17 @@ def limited(command: list[str], limit: int, **options) -> tuple[int, int, bool]:
 
 
 def limited_by_systemd(command: list[str], limit: int, **options) -> tuple[int, int, bool]:
-    """The same by a scope of systemd, whose figures are read from within, since it goes with its last process."""
-    inside = '"$@"; code=$?; cd "/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)"; cat memory.peak memory.events >&3; '
+    """Do the same by a scope of systemd. Its figures are read from within, because it ends with its last process."""
+    place = '"/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)"'
+    inside = f'exec 3>"$0"; "$@"; code=$?; cd {place}; cat memory.peak memory.events >&3; exit $code'
     who = [] if os.geteuid() == 0 else ["--user"]
-    scope = ["systemd-run", *who, "--scope", "--quiet", "--collect", "-p", f"MemoryMax={limit}", "-p", "MemorySwapMax=0"]
+    limits = ["-p", f"MemoryMax={limit}", "-p", "MemorySwapMax=0"]
+    scope = ["systemd-run", *who, "--scope", "--quiet", "--collect", *limits]
     with tempfile.NamedTemporaryFile("r") as figures:
-        shell = ["sh", "-c", f'exec 3>"$0"; {inside}exit $code', figures.name]
+        shell = ["sh", "-c", inside, figures.name]
         code, said = subprocess.run([*scope, *shell, *command], **options).returncode, figures.read().split()
     if len(said) < 2 or not said[0].isdigit():
-        raise Failure("systemd-run gave no figures: it made no scope with limited memory, or that was killed as a whole.")
+        raise Failure("systemd-run gave no figures: it made no scope with a limit, or the scope was killed as a whole.")
     return code, int(said[0]), said[said.index("oom_kill") + 1] != "0"
 
 

@@ -1,6 +1,6 @@
-"""The size switch of the lessons, for the tests that execute them: it stands here and not in the lessons.
+"""The size switch of the lessons, for the tests that execute them. It is here and not in the lessons.
 
-SHRUNK replaces text in their cells tagged ``parameters``, and fails loudly when there is nothing left to replace.
+SHRUNK replaces text in their cells tagged ``parameters``. It fails loudly when there is nothing left to replace.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import execute
 
-# For each lesson: what stands in its parameter cells, and what the test puts there. Empty: it is small as it stands.
+# For each lesson: text in its parameter cells, and what the test puts there. Empty: the lesson is small as it is.
 SHRUNK = {
     "00_start_here": {"steps = preset.finetune.steps": "steps = 2"},
     "01_data_prep": {"draws = 600": "draws = 12"},
@@ -21,7 +21,8 @@ SHRUNK = {
     },
     "03_inpainting_canvas": {
         "finetune_steps = preset.finetune.steps": "finetune_steps = 2",
-        "num_inference_steps = preset.inpaint.num_inference_steps": "num_inference_steps = 4",  # at strength 0.3 one is left
+        # At strength 0.3 one of the four steps is left.
+        "num_inference_steps = preset.inpaint.num_inference_steps": "num_inference_steps = 4",
         "seeds = [0, 1, 2, 3, 4, 5]": "seeds = [0, 1]",
         'root / "runs"': 'root / "out" / "test-runs"',
     },
@@ -29,7 +30,7 @@ SHRUNK = {
 
 
 def shrunk_lesson(path: Path) -> execute.nbformat.NotebookNode:
-    """A lesson without outputs and at a shrunken size."""
+    """Return a lesson without outputs and at a shrunken size."""
     notebook = execute.clean(execute.read(path))
     shrink(notebook, SHRUNK[path.stem])
     return notebook
@@ -45,5 +46,5 @@ def shrink(notebook, replacements: dict[str, str]) -> None:
 
 
 def tagged(lesson, tag: str) -> list:
-    """The code cells that carry a tag."""
+    """Return the code cells that carry a tag."""
     return [cell for cell in execute.code_cells(lesson) if tag in cell.metadata.get("tags", [])]
