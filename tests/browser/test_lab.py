@@ -29,7 +29,10 @@ NO_NEWS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyter
 
 # What the kernel itself knows, below the lesson: which Python it is, and the mask on the canvas.
 ASKING = 'import sys\nprint("kernel", sys.executable, canvas.mask.histogram()[255], "pixels")'
-PROMPTS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(each => each.textContent)"
+# The set-up cell is folded, so it has a placeholder in place of its prompt.
+SHOWN = "'.jp-Notebook .jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)'"
+PROMPTS = f"[...document.querySelectorAll({SHOWN})].map(each => each.textContent)"
+DESCRIPTIONS = "[...document.querySelectorAll('.jp-RenderedHTML img')].map(each => each.alt)"
 NUMBERED = f"{PROMPTS}.every(text => /^\\[\\d+\\]:$/.test(text))"
 ENDED = f"{PROMPTS}.some(text => /\\d/.test(text)) && !{PROMPTS}.some(text => text.includes('*'))"  # well or not
 
@@ -163,6 +166,9 @@ def lesson(browser, lab, tmp_path):
 
 def test_what_is_drawn_in_jupyterlab_is_painted_by_the_kernel(lesson):
     lesson.run_all()
+    assert lesson.page.locator(".jp-InputPlaceholder").all_text_contents() == [execute.SETUP.splitlines()[0]]
+    descriptions = lesson.page.evaluate(DESCRIPTIONS)
+    assert len(descriptions) >= 5 and all(len(text) >= 10 for text in descriptions), descriptions
     program, before = lesson.ask()
     assert program == sys.executable
     lesson.set_steps(4)
