@@ -8,11 +8,11 @@ PY := .venv/bin/python
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
-	@echo "make notebooks   execute the lessons, write their outputs back, and the README's picture (LESSONS=\"00_start_here\" for some)"
+	@echo "make notebooks   execute the lessons, write outputs and README's picture (LESSONS=\"00_start_here\" for some)"
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
-	@echo "make environments   run the lessons in Binder's environment with 2 GB of memory, the canvas with Colab's widgets"
+	@echo "make environments   run the lessons with Binder's packages in 2 GB of memory, the canvas with Colab's widgets"
 
 setup: .venv/.stamp
 

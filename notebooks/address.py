@@ -1,7 +1,7 @@
 """What follows from the public address of the project: the badges of the lessons, and README's `git clone` line.
 
 The address stands in one place: `repository` in setup_cell.py. Set it there and run ``make address``. As long as it
-is empty, there are no badges, and the README asks its readers to fill the address in.
+is empty, there are no badges, and the README asks you to fill in the address.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def in_readme(text: str, address: str, titles: Mapping[str, str]) -> str:
     """
     clone = f"```sh\ngit clone --depth 1 {address or 'ADDRESS'} dreampaint\ncd dreampaint\n```\n"
     if not address:
-        clone = "This project has no public address yet. Fill in the address of your copy for `ADDRESS`:\n\n" + clone
+        clone = (
+            "This project has no public address yet. Write the address of your copy in place of `ADDRESS`:\n\n" + clone
+        )
     table = ["| lesson | in Colab | on Binder |", "|---|---|---|"]
     table += [f"| {title} | {' | '.join(badges(address, lesson))} |" for lesson, title in titles.items()]
     for marker, lines in (("clone", clone), ("badges", "\n".join([*table, ""]) if address else "")):

@@ -45,7 +45,8 @@ def test_an_address_reaches_every_lesson_and_the_readme_and_leaves_no_trace(proj
     assert set_address("").returncode == 0
     without = contents(folder)
     assert not any("badge" in re.sub("<!-- badges:.*-->", "", text) for text in without.values())
-    assert "Fill in the address" in without["README"] and "git clone --depth 1 ADDRESS dreampaint" in without["README"]
+    assert "Write the address of your copy" in without["README"]
+    assert "git clone --depth 1 ADDRESS dreampaint" in without["README"]
 
     assert set_address(PRETEND).returncode == 0
     texts = contents(folder)

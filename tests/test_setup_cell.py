@@ -259,14 +259,14 @@ def test_the_cell_is_folded_under_one_line():
 )
 def test_nothing_imports_torch_before_its_threads_are_told_to_sleep(start):
     program = f"""
-import builtins, os
+import os, sys
 from dp_helpers import __version__ as VERSION
-real, seen = __import__, []
-def watched(name, *rest):
-    if name.split(".")[0] == "torch":
-        seen.append((os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")))
-    return real(name, *rest)
-builtins.__import__ = watched
+seen = []
+class Watch:
+    def find_spec(name, path, target=None):
+        if name == "torch":
+            seen.append((os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")))
+sys.meta_path.insert(0, Watch)
 {start}
 run()
 print(*seen[0])
