@@ -21,7 +21,9 @@ def test_decorated_products_keep_their_main_colour_and_mostly_have_another():
     for spec in specs():
         colors = {part.surface.color for part in products.build(spec).parts}
         assert products.decorated(spec) and spec["shade"] in colors, spec
-        more.append(bool(colors & set(spec["paint"].values()) or spec["emblem"]))  # a vase may lack the handles to paint
+        more.append(
+            bool(colors & set(spec["paint"].values()) or spec["emblem"])
+        )  # a vase may lack the handles to paint
     assert np.mean(more) > 0.9
 
 
@@ -36,7 +38,9 @@ def test_benchmark_pairs_differences_by_item():
     scores = {"dreampaint": 0.9, "pbe": 0.8, "title": 0.6}
     rows = [
         {"item": f"item {i}", "method": method, "clip_score": score + i / 10 + seed / 100, "ciede2000": 10 - score}
-        for i in range(5) for seed in range(2) for method, score in scores.items()
+        for i in range(5)
+        for seed in range(2)
+        for method, score in scores.items()
     ]
     found = benchmark.summary(rows, np.random.default_rng(0))
     assert found["benchmark_dreampaint_clip_score"] == pytest.approx(0.9 + 0.2 + 0.005)

@@ -1,7 +1,13 @@
 """Figures of the lessons: what a picture says must be what the numbers say."""
 
+import base64
+import html
+import io
+import re
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from dp_helpers import plots
@@ -82,3 +88,66 @@ def test_curves_can_be_told_apart_without_colour():
         "training photos",
         "held-out photos",
     ]
+
+
+PICTURE, MASK = Image.new("RGB", (8, 8), "white"), Image.new("L", (8, 8), 255)
+LOSSES = {"training photos": [0.5, 0.25], "held-out photos": [0.5, 0.375]}
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (plots.references([PICTURE] * 3), "3 photos of one product, side by side."),
+        (plots.references([PICTURE] * 3, "A lamp"), "A lamp: 3 photos of one product, side by side."),
+        (
+            plots.before_after(PICTURE, MASK, PICTURE),
+            "A photo; the same photo with its mask tinted orange; the result.",
+        ),
+        (
+            plots.object_masks([PICTURE] * 2, [MASK] * 2, "A lamp", ["found", "corrected"]),
+            "A lamp: 2 pictures side by side, each with its mask tinted orange: found; corrected.",
+        ),
+        (
+            plots.demo([PICTURE] * 2, PICTURE, MASK, PICTURE),
+            "Above: 2 photos of one product. Below: a photo; the same photo with its mask tinted orange; the result.",
+        ),
+        (
+            plots.loss_curve([4.0, 2.0, 1.0], window=1),
+            "Line chart of the loss (Eq. 2) in 3 training steps. The mean of 1 steps goes from 4 to 1.",
+        ),
+        (
+            plots.coverage_histogram({"anywhere": [0.0, 0.5], "around": [1.0]}),
+            "Bar chart of how often each share of the product is hidden. "
+            "anywhere: 0.25 on average; around: 1.00 on average.",
+        ),
+        (plots.image_row([PICTURE], ["photo"]), "A picture: photo."),
+        (plots.image_row([PICTURE] * 2, ["before", "after"]), "2 pictures side by side: before; after."),
+        (plots.image_row([PICTURE] * 2, ["before", "after"], alt="The mug turns red."), "The mug turns red."),
+        (plots.image_grid([PICTURE] * 3, list("abc"), 2, "t = 9"), "t = 9: 3 pictures in rows of 2: a; b; c."),
+        (plots.image_grid([PICTURE] * 3, list("abc"), 2, alt="Three mugs."), "Three mugs."),
+        (
+            plots.curves([0, 10], LOSSES, "step", "loss"),
+            "Line chart. Across: step, 0 to 10. Up: loss. "
+            "training photos: from 0.5 to 0.25; held-out photos: from 0.5 to 0.375.",
+        ),
+    ],
+)
+def test_every_figure_describes_itself(figure, words):
+    assert figure.get_label() == words
+
+
+def test_a_figure_as_html_carries_its_description():
+    page = plots.to_html(plots.image_row([PICTURE], ["a photo"], 'the "first" <one>'))
+    alt, data = re.fullmatch(r'<img alt="([^"]+)" src="data:image/jpeg;base64,([^"]+)">', page).groups()
+    assert html.unescape(alt) == 'the "first" <one>: a picture: a photo.' and "<" not in alt
+    assert Image.open(io.BytesIO(base64.b64decode(data))).format == "JPEG"
+    assert "alt=" not in plots.to_html(Figure())  # programs that look for missing descriptions must find this one
+
+
+def test_nbconvert_shows_the_description():
+    exporter = pytest.importorskip("nbconvert").HTMLExporter()
+    v4 = pytest.importorskip("nbformat").v4
+    page = plots.to_html(plots.references([PICTURE] * 2))
+    cell = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
+    body, _ = exporter.from_notebook_node(v4.new_notebook(cells=[cell]))
+    assert 'alt="2 photos of one product, side by side."' in body and "No description has been provided" not in body

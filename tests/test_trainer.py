@@ -72,9 +72,22 @@ torch.save([p.detach() for p in model.parameters()], f"{sys.argv[1]}/{trainer.RA
 
 def test_two_processes_take_the_step_of_one_with_both_batches(tmp_path):
     (tmp_path / "team.py").write_text(TEAM)
-    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-                    tmp_path / "team.py", tmp_path], check=True, capture_output=True, timeout=120,
-                   env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(trainer.__file__).parent)})
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            tmp_path / "team.py",
+            tmp_path,
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(trainer.__file__).parent)},
+    )
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     args = trainer.options("", minutes=1, batch_size=8).parse_args(["--steps", "6", "--work", str(tmp_path / "one")])
     torch.manual_seed(0)
@@ -84,7 +97,7 @@ def test_two_processes_take_the_step_of_one_with_both_batches(tmp_path):
         nonlocal step
         rngs, step = [np.random.default_rng([0, step, rank]) for rank in (0, 1)], step + 1
         for each in rngs:
-            each.integers(2**62)                               # the trainer's own draw, for torch
+            each.integers(2**62)  # the trainer's own draw, for torch
         x = torch.from_numpy(np.concatenate([each.standard_normal((4, 3)) for each in rngs])).float()
         return (model(x) - x.sum(1, keepdim=True)).float().square().mean(), {}
 
