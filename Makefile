@@ -37,10 +37,10 @@ environments:
 	$(PYTHON) tests/environments.py colab
 
 data: .venv/.stamp-data
-	$(PY) data/build/make_data.py
+	$(PY) -m data.build.render.make_data
 
 tiny: .venv/.stamp-data
-	$(PY) data/build/make_tiny.py
+	$(PY) -m data.build.train.make_tiny
 
 # The stamps say that the installed packages are those of the files they depend on.
 .venv/.stamp: requirements.txt pyproject.toml
