@@ -42,10 +42,10 @@ environments:
 	$(PYTHON) tests/tools/environments.py colab
 
 data: .venv/.stamp-data
-	$(PY) data/build/make_data.py
+	$(PY) -m data.build.render.make_data
 
 tiny: .venv/.stamp-data
-	$(PY) data/build/make_tiny.py
+	$(PY) -m data.build.train.make_tiny
 
 # A stamp says that the packages named in the files it depends on are installed.
 .venv/.stamp: requirements.txt pyproject.toml

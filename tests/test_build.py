@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import failures
 import numpy as np
-import products
 import pytest
-from items import ITEMS
 from PIL import Image
+
+from data.build.measure import failures
+from data.build.render import products
+from data.build.render.items import ITEMS
 
 
 def specs(count: int = 200):
@@ -34,7 +35,7 @@ def test_no_training_product_wears_an_emblem_of_the_catalogue():
 
 
 def test_benchmark_pairs_differences_by_item():
-    benchmark = pytest.importorskip("benchmark", reason="needs data/build/requirements.txt")
+    benchmark = pytest.importorskip("data.build.measure.benchmark", reason="needs data/build/requirements.txt")
     scores = {"dreampaint": 0.9, "pbe": 0.8, "title": 0.6}
     rows = [
         {"item": f"item {i}", "method": method, "clip_score": score + i / 10 + seed / 100, "ciede2000": 10 - score}
@@ -51,7 +52,7 @@ def test_benchmark_pairs_differences_by_item():
 
 
 def test_colour_difference_counts_the_items_pixels_alone():
-    benchmark = pytest.importorskip("benchmark", reason="needs data/build/requirements.txt")
+    benchmark = pytest.importorskip("data.build.measure.benchmark", reason="needs data/build/requirements.txt")
     truth, where = Image.new("RGB", (8, 8), "red"), Image.new("L", (8, 8), 0)
     image = truth.copy()
     image.paste("blue", (0, 0, 4, 8))
