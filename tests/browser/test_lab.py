@@ -53,7 +53,7 @@ def workplace(tmp_path):
 
 @pytest.fixture
 def lab(browser, workplace, tmp_path):
-    """The address of a JupyterLab with the lesson, which ends with the test. After ``browser``: no server without one."""
+    """Return the address of a JupyterLab with the lesson; it ends with the test. After ``browser``: both or none."""
     environment = (
         os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
     )
@@ -159,7 +159,7 @@ class Lesson:
 
 @pytest.fixture
 def lesson(browser, lab, tmp_path):
-    """Lesson 03 in JupyterLab. An error on the page fails the test; a picture of the page is left in the test's folder."""
+    """Open lesson 03 in JupyterLab. An error on the page fails the test; a screenshot stays in the test's folder."""
     context, errors = browser.new_context(viewport=VIEWPORT), []
     context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()

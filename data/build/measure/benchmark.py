@@ -1,8 +1,9 @@
 """Three methods on every pair of data/benchmark, against the true picture: the part `benchmark` of measure.py.
 
-DreamPaint, Paint by Example and text-guided inpainting (the product's title as prompt, section 4.2 of the paper) paint the same
-square of the same photo under the same mask from the same seeds. Differences are paired by item: an item's pairs and seeds are
-averaged first, since they share a fine-tune, and the 95 % intervals come from a bootstrap over the items.
+DreamPaint, Paint by Example and text-guided inpainting (the product's title as prompt, section 4.2 of the paper) paint
+the same square of the same photo under the same mask from the same seeds. Differences are paired by item: an item's
+pairs and seeds are averaged first, since they share a fine-tune, and the 95 % intervals come from a bootstrap over the
+items.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ import torch
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from dp_helpers import catalog, evaluate, inpaint, masks, presets, segment
+from dp_helpers import catalog, files, inpaint, masks, presets, segment, squares
+from dp_helpers.evaluation import metrics
 
-from .strips import ROOT, fine_tuned
+from .gallery import ROOT, kept_run
 
 METHODS = ("dreampaint", "pbe", "title")
 SIDE = 192
 
 
 def preset_of(tiny: Path) -> presets.Preset:
-    """The preset tiny, with the models of another folder if it is another; so strips.py's fine-tunes serve here, too."""
+    """Return the preset tiny, with the models of another folder if one is given; the gallery's runs serve here, too."""
     preset = presets.load("tiny")
-    if tiny.resolve() == presets.find_data() / "tiny":
+    if tiny.resolve() == files.find_data() / "tiny":
         return preset
     models = {
         field.name: (str(tiny.resolve() / Path(getattr(preset.models, field.name)[0]).name.replace("_", "-")),)
@@ -37,66 +39,66 @@ def preset_of(tiny: Path) -> presets.Preset:
 
 
 def example_of(item: catalog.Item, preset: presets.Preset) -> Image.Image:
-    """What Paint by Example is shown: the square around the item on its second photo, which looks at it from the front side."""
-    shape = segment.object_masks(item.photos[1:2], item.class_noun, preset)[0]
-    return inpaint.cut(item.photos[1], inpaint.square_around(shape.getbbox(), shape.size, 1.15))
+    """Return the example for Paint by Example: the square around the item on its second photo, seen from the front."""
+    mask = segment.object_masks(item, preset)[1]
+    return squares.cut(item.photos[1], squares.square_around(mask.getbbox(), mask.size, 1.15))
 
 
 def paint_by_example(
     pipe, photo: Image.Image, mask: Image.Image, example: Image.Image, preset, seed: int
 ) -> Image.Image:
-    """`inpaint.inpaint` with an example instead of a prompt: the same square, paste-back, steps, guidance and feather."""
-    numbers, side = preset.inpaint, preset.resolution
-    box = inpaint.square_around(mask.getbbox(), photo.size, numbers.crop_scale)
+    """Paint as a painter does, with an example instead of a prompt: same square, settings, paste-back and feather."""
+    settings, side = preset.inpaint, preset.resolution
+    box = squares.square_around(mask.getbbox(), photo.size, settings.crop_scale)
     painted = pipe(
         pipe.feature_extractor(images=[example], return_tensors="pt").pixel_values,
-        inpaint.cut(photo, box).resize((side, side), Image.LANCZOS),
-        inpaint.cut(mask, box, outside=0).resize((side, side), Image.NEAREST),
-        num_inference_steps=numbers.num_inference_steps,
-        guidance_scale=numbers.guidance_scale,
-        eta=numbers.eta,
+        squares.cut(photo, box).resize((side, side), Image.LANCZOS),
+        squares.cut(mask, box, outside=0).resize((side, side), Image.NEAREST),
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        eta=settings.eta,
         generator=torch.Generator().manual_seed(seed),
     ).images[0]
-    return inpaint.paste_back(photo, painted, masks.feather(mask, numbers.feather * (box[2] - box[0])), box)
+    return squares.paste_back(photo, painted, masks.feather(mask, settings.feather * (box[2] - box[0])), box)
 
 
 def color_difference(image: Image.Image, truth: Image.Image, where: Image.Image) -> float:
-    """Mean CIEDE2000 over the item's pixels of the true picture."""
+    """Return the mean CIEDE2000 over the item's pixels of the true picture."""
     inside = np.asarray(where) > 127
     return float(deltaE_ciede2000(*(rgb2lab(np.asarray(im)[inside] / 255.0) for im in (image, truth))).mean())
 
 
 def interval(differences: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of one difference for each item."""
+    """Return the 95 % bootstrap interval of the mean of one difference for each item."""
     means = differences[rng.integers(len(differences), size=(10_000, len(differences)))].mean(1)
     return tuple(np.percentile(means, (2.5, 97.5)))
 
 
 def measure_benchmark(args, load_pbe) -> dict:
-    """Mean CLIP score and colour difference of each method, and the intervals; writes `measure-benchmark.png`."""
+    """Return mean CLIP score and colour difference of each method, and intervals; write `measure-benchmark.png`."""
     preset, rows, pictures = preset_of(args.tiny), [], []
-    text, example = inpaint.load_pipeline(preset), load_pbe(args.tiny / "paint-by-example")
-    for pipe in (text, example):
+    text, example = inpaint.load_painter(preset), load_pbe(args.tiny / "paint-by-example")
+    for pipe in (text.pipe, example):
         pipe.set_progress_bar_config(disable=True)
     for folder in sorted((ROOT / "data/benchmark").iterdir()):
         pair = json.loads((folder / "pair.json").read_text())
         item = catalog.load_item(ROOT / "data/catalog" / pair["item"])
         context = catalog.load_context(ROOT / "data/contexts" / pair["context"])
         truth, where = Image.open(folder / "truth.png").convert("RGB"), Image.open(folder / "mask.png")
-        photo, mask, tuned = context.photo, context.masks["rectangle"], fine_tuned(item, preset, args.seed)
-        own, shown = inpaint.load_pipeline(preset, tuned), example_of(item, preset)
-        own.set_progress_bar_config(disable=True)
+        photo, mask = context.photo, context.masks["rectangle"]
+        own, shown = inpaint.load_painter(preset, kept_run(item, preset, args.seed)), example_of(item, preset)
+        own.pipe.set_progress_bar_config(disable=True)
         for seed in range(args.seed, args.seed + args.benchmark_seeds):
             painted = [
-                inpaint.inpaint(own, photo, mask, tuned.prompt, preset=preset, seed=seed).image,
+                own(photo, mask, seed=seed).image,
                 paint_by_example(example, photo, mask, shown, preset, seed),
-                inpaint.inpaint(text, photo, mask, item.title, preset=preset, seed=seed).image,
+                text(photo, mask, seed=seed, prompt=item.title).image,
             ]
             rows += [
                 {
                     "item": item.name,
                     "method": method,
-                    "clip_score": evaluate.clip_score(image, item.photos, mask, preset),
+                    "clip_score": metrics.clip_score(image, item.photos, mask, preset),
                     "ciede2000": color_difference(image, truth, where),
                 }
                 for method, image in zip(METHODS, painted, strict=True)
@@ -113,7 +115,7 @@ def measure_benchmark(args, load_pbe) -> dict:
 
 
 def summary(rows: list[dict], rng: np.random.Generator) -> dict:
-    """Means over items, and the intervals of DreamPaint less Paint by Example, and of that less text-guided inpainting."""
+    """Return means over items, and the intervals of the paired differences between the three methods."""
     items, found, means = sorted({row["item"] for row in rows}), {}, {}
     for figure in ("clip_score", "ciede2000"):
         for method in METHODS:

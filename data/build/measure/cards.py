@@ -1,8 +1,9 @@
-"""Write the model cards of data/tiny and the README's table of figures, from configurations, training logs and figures.json.
+"""Write the model cards of data/tiny and the README's table of figures, from configurations, training logs and
+figures.json.
 
-`python -m data.build.measure.cards [--note "..."]`. The pictures of failures are those that measure.py left in work/. A model's
-history is kept in data/tiny/MODEL/training.json: every session adds the runs that it finds in work/, so that a card counts
-the samples of all sessions.
+`python -m data.build.measure.cards [--note "..."]`. The pictures of failures are those that measure.py left in work/. A
+model's history is kept in data/tiny/MODEL/training.json: every session adds the runs that it finds in work/, so that a
+card counts the samples of all sessions.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ MODELS = {
         "runs": ["clip", "clip-vision"],
         "recipe": "`data/build/train/train_clip.py`",
         "figures": "clip_",
-        "what": "Pictures of 128 x 128 and texts of up to 16 tokens to unit vectors of 128 numbers. Trained contrastively from "
-        "random weights; a caption that names some attributes counts as right for every picture that has them. The "
-        "tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no caption: they are free for new items.",
+        "what": "Embeds pictures of 128 x 128 and texts of up to 16 tokens as unit vectors of 128 numbers. It was trained "
+        "contrastively from random weights. A caption that names some attributes counts as right for every picture that "
+        "has them. The tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no caption, so new items can take them.",
         "fails": "It knows nine nouns, twelve colours and four patterns and nothing else of the world.",
-        "pictures": {"clip": "Held-out products of which it named the wrong kind: the kind, and what it said."},
+        "pictures": {"clip": "Held-out products whose kind it got wrong: the true kind, and its answer."},
     },
     "clipseg": {
         "title": "CLIPSeg of the tiny family",
@@ -37,8 +38,9 @@ MODELS = {
         "runs": ["clipseg"],
         "recipe": "`data/build/train/train_clipseg.py`",
         "figures": "clipseg_",
-        "what": "A picture and a class noun to a mask. The towers are those of `../clip`, unchanged; the decoder is trained.",
-        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are coarse beside them.",
+        "what": "Finds the product that a class noun names and returns a mask. Its towers are those of `../clip`, "
+        "unchanged; only the decoder is trained.",
+        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are too coarse.",
         "pictures": {"clipseg": "The held-out pictures with the worst masks, for a threshold of 0.5."},
     },
     "inpainting": {
@@ -47,14 +49,14 @@ MODELS = {
         "runs": ["vae", "vae-decoder", "unet-64", "unet-128"],
         "recipe": "`data/build/train/train_vae.py` and `data/build/train/train_unet.py`",
         "figures": ("vae_", "text_", "judge_"),
-        "what": "The same classes as Stable Diffusion 1.5 inpainting, 128 x 128: a VAE of factor 4 with 4 latent channels (32 x "
-        "32), a 9-channel U-Net, the text tower of `../clip`. The U-Net predicts the clean latents, at a zero "
-        "terminal SNR; the scheduler's configuration says so.",
-        "fails": "Fine texture is soft; patterns and second colours follow the words less well than class and main colour; what "
-        "stands beside the product under the mask comes out pale and soft, so that the mask's edge shows.",
+        "what": "Paints pictures of 128 x 128 with the same classes as Stable Diffusion 1.5 inpainting: a VAE of factor 4 with "
+        "4 latent channels (32 x 32), a 9-channel U-Net, and the text tower of `../clip`. The U-Net predicts the clean "
+        "latents, and the terminal SNR is zero; both are in the scheduler's configuration.",
+        "fails": "Fine texture is soft. Patterns and second colours follow the words less well than class and main colour. "
+        "The surroundings under the mask come out pale and soft, so the edge of the mask is visible.",
         "pictures": {
-            "text": "Tries that have the wrong kind or colour for the judge, with what was asked for.",
-            "vae": "The worst reconstructions: the picture, and what comes out of the VAE.",
+            "text": "Tries in which the judge sees the wrong kind or colour, each with its prompt.",
+            "vae": "The worst reconstructions: the picture, and the VAE's output.",
         },
     },
     "paint-by-example": {
@@ -63,18 +65,18 @@ MODELS = {
         "runs": ["pbe"],
         "recipe": "`data/build/train/train_pbe.py`",
         "figures": ("pbe_", "judge_"),
-        "what": "Inpainting led by an example picture: U-Net started from `../inpainting`, image encoder on the vision tower of "
-        "`../clip`. Load the parts one by one: diffusers 0.38 and later cannot load this folder with "
-        "`DiffusionPipeline.from_pretrained` (diffusers#14008).",
-        "fails": "One token carries the whole example: class and colour come over, details of the item do not. That is the "
-        "weakness of the method too.",
-        "pictures": {"pbe": "Tries that have the wrong kind or colour for the judge: the example, and the result."},
+        "what": "Inpaints after an example picture. Its U-Net was started from `../inpainting`, and its image encoder is built "
+        "on the vision tower of `../clip`. Load the parts one by one: diffusers 0.38 and later cannot load this folder "
+        "with `DiffusionPipeline.from_pretrained` (diffusers#14008).",
+        "fails": "One token carries the whole example. Class and colour come through, details of the item do not. This is a "
+        "weakness of the method itself.",
+        "pictures": {"pbe": "Tries in which the judge sees the wrong kind or colour: the example, and the result."},
     },
 }
 
 
 def parameters(folder: Path) -> dict[str, float]:
-    """Millions of parameters of each safetensors file below a folder, by the name of its folder."""
+    """Return the millions of parameters of each safetensors file below a folder, by the name of its folder."""
     counts = {}
     for path in sorted(folder.rglob("*.safetensors")):
         with safe_open(path, "np") as file:
@@ -90,7 +92,7 @@ def parameters(folder: Path) -> dict[str, float]:
 
 
 def history(folder: Path, work: Path, runs: list[str]) -> list[dict]:
-    """The runs of all sessions: those kept in training.json, brought up to date from the logs in work/."""
+    """Return the runs of all sessions: those kept in training.json, updated from the logs in work/."""
     path = folder / "training.json"
     kept = json.loads(path.read_text()) if path.exists() else []
     for run in runs:
@@ -113,7 +115,7 @@ def history(folder: Path, work: Path, runs: list[str]) -> list[dict]:
 
 
 def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
-    """The text of one model card."""
+    """Return the text of one model card."""
     model = MODELS[name]
     sizes = ", ".join(f"{part} {count} M" for part, count in parameters(folder).items())
     runs = history(folder, work, model["runs"])
@@ -123,8 +125,9 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
         model["what"] + "\n",
         f"- Classes: {model['class']}",
         f"- Parameters: {sizes}; stored in fp16, trained in fp32 with bf16 arithmetic where that is fast",
-        "- Trained on: pictures of 128 x 128 rendered by `data/build/` with Mitsuba 3 (nine kinds of products, on white and "
-        "in rooms, on desks, on mannequins), captions known by construction. No picture or weight comes from elsewhere.",
+        "- Trained on: pictures of 128 x 128, rendered by `data/build/` with Mitsuba 3: nine kinds of products, on white, in "
+        "rooms, on desks and on mannequins. Their captions are known by construction. No picture or weight comes from "
+        "elsewhere.",
         f"- Recipe: {model['recipe']}",
         "- Licence: Apache-2.0\n",
     ]
@@ -179,9 +182,8 @@ def main() -> None:
     if readme.exists():
         fill_readme(readme, figures)
     size = sum(f.stat().st_size for f in args.tiny.rglob("*") if f.is_file()) / 1e6
-    lines = [
-        f"# The tiny family\n\n{size:.0f} MB in all. Rendered data in, these models out: `make data`, then `make tiny`.\n"
-    ]
+    made = f"{size:.0f} MB in all. `make data` renders the training pictures, then `make tiny` trains these models."
+    lines = [f"# The tiny family\n\n{made}\n"]
     lines += [
         f"- [{model['title']}]({name}/README.md)" for name, model in MODELS.items() if (args.tiny / name).exists()
     ]

@@ -13,7 +13,8 @@ SHOWN, COLUMNS, LINE = 8, 4, 16
 class Failures:
     """Keeps the worst pictures of one measurement, each with a line of words.
 
-    `add` takes one or more (128, 128, 3) uint8 pictures that belong together, and how bad it is (of equals the first stay).
+    `add` takes one or more (128, 128, 3) uint8 pictures that belong together, and how bad it is (of equals the first
+    stay).
     """
 
     def __init__(self):

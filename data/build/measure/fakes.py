@@ -1,8 +1,9 @@
 """Pictures that only look like products to a careless judge: what the judge must reject.
 
-Works on crops (B, 3, S, S) in [-1, 1] with product masks (B, 1, S, S). The product is taken out by spreading its surroundings
-over it; then something is put in its place: a rectangle, an ellipse or a blob in the product's own colours or pattern, patches,
-half of the product, the product with its tiles shuffled, or the product with a part of another one.
+Works on crops (B, 3, S, S) in [-1, 1] with product masks (B, 1, S, S). The product is taken out by spreading its
+surroundings over it; then something is put in its place: a rectangle, an ellipse or a blob in the product's own colours
+or pattern, patches, half of the product, the product with its tiles shuffled, or the product with a part of another
+one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def without(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def surface(image: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Return a picture (3, S, S) filled with a piece of the product, mirrored on and on, or with its two main colours."""
+    """Return a picture (3, S, S) filled with a piece of the product, mirrored again and again, or its main colours."""
     size = image.shape[-1]
     rows, columns = torch.nonzero(mask[0] > 0.5, as_tuple=True)
     middle = int(rng.integers(len(rows)))
@@ -44,8 +45,13 @@ def surface(image: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator) -
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     period = int(rng.integers(6, 16))
     kind = rng.integers(4)
-    other = {0: x < 0, 1: x % period < period // 2, 2: (x % period < period // 2) ^ (y % period < period // 2),
-             3: (x % period - period / 2) ** 2 + (y % period - period / 2) ** 2 < (period / 3.2) ** 2}[int(kind)]  # fmt: skip
+    columns, rows, half = x % period, y % period, period / 2
+    other = {
+        0: x < 0,
+        1: columns < period // 2,
+        2: (columns < period // 2) ^ (rows < period // 2),
+        3: (columns - half) ** 2 + (rows - half) ** 2 < (period / 3.2) ** 2,
+    }[int(kind)]
     return torch.where(other[None].to(image.device), two[:, None, None], one[:, None, None])
 
 
@@ -106,7 +112,9 @@ def fakes(
 
 
 def _damaged(kind: str, image, mask, other, other_mask, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return shape (S, S) and content of half a product, of one with shuffled tiles, or of one mixed with another product."""
+    """Return shape (S, S) and content of half a product, of one with shuffled tiles, or of one mixed with another
+    product.
+    """
     product, size = mask[0] > 0.5, image.shape[-1]
     axis = int(rng.integers(2))
     places = torch.nonzero(product.any(axis)).flatten()

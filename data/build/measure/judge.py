@@ -1,9 +1,10 @@
-"""The judge of painted pictures: a small convolutional net trained on true renders and on fakes (fakes.py), never on paintings.
+"""The judge of painted pictures: a small convolutional net trained on true renders and on fakes (fakes.py), never on
+paintings.
 
-It sees a square crop around a box, as `measure` cuts them out of painted pictures. It names the class or rejects the picture,
-names main colour, pattern and the two colours of a pattern, and draws the product's outline. `silhouette` compares the outline
-with the nearest rendered outline of a class. Trained judges are cached in work/judge and, without fakes, in work/judge-no-fakes:
-the first generation's judge, which calls a coloured box a product.
+It sees a square crop around a box, as `measure` cuts them out of painted pictures. It names the class or rejects the
+picture, names main colour, pattern and the two colours of a pattern, and draws the product's outline. `silhouette`
+compares the outline with the nearest rendered outline of a class. Trained judges are cached in work/judge and, without
+fakes, in work/judge-no-fakes: the first generation's judge, which calls a coloured box a product.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _batch(data: Trainset, count: int, rng: np.random.Generator):
 
 
 def _loss(model: Judge, data: Trainset, count: int, with_fakes: bool, rng: np.random.Generator):
-    """Cross-entropy of class, colour and pattern, and of palette and outline per colour and pixel; a third are fakes."""
+    """Return the cross-entropy of class, colour, pattern, palette and outline; a third of the pictures are fakes."""
     x, masks, metas = _batch(data, count, rng)
     nouns = torch.tensor([CLASSES.index(m["class_noun"]) for m in metas], device=DEVICE)
     true = torch.ones(count, dtype=torch.bool, device=DEVICE)

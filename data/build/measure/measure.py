@@ -1,11 +1,12 @@
 """Measure the tiny family on held-out scenes: `python -m data.build.measure.measure [--only vae,clip,...]`
 
-Writes figures.json in the family's folder (shares as 0 to 1); `--only` updates a part of it. The parts vae, clip and clipseg are
-measured on scenes of decorated products as well (`decorated_...`). The text tries cut the product's box out of a held-out scene
-and ask for another colour; the pattern tries ask for a pattern in two colours; the example tries show a catalogue picture of
-another product of that class. Of stripes and checks, which give two colours the same area, either colour counts as the main
-one. A judge that learnt from true renders and from fakes (judge.py) names what was painted; the part judge has its own figures.
-For `benchmark` see benchmark.py; it fine-tunes all catalogue items first, unless strips has.
+Writes figures.json in the family's folder (shares as 0 to 1); `--only` updates a part of it. The parts vae, clip and
+clipseg are measured on scenes of decorated products as well (`decorated_...`). The text tries cut the product's box out
+of a held-out scene and ask for another colour; the pattern tries ask for a pattern in two colours; the example tries
+show a catalogue picture of another product of that class. Of stripes and checks, which give two colours the same area,
+either colour counts as the main one. A judge that learnt from true renders and from fakes (judge.py) names what was
+painted; the part judge has its own figures. For `benchmark` see benchmark.py; it fine-tunes all catalogue items first,
+unless strips has.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def psnr(image: np.ndarray, truth: np.ndarray, where=...) -> float:
 
 
 def measure_vae(args, data: Trainset) -> dict:
-    """Measure PSNR and SSIM of reconstructions, over whole pictures and over product pixels, and after moving the latents.
+    """Measure PSNR and SSIM of reconstructions, over whole pictures and over product pixels, and after moving the
+    latents.
 
-    `rotated` and `half` decode latents turned by 90 degrees or shrunk to half, and compare with the picture moved alike.
+    `rotated` and `half` decode latents turned by 90 degrees or shrunk to half, and compare with the picture moved
+    alike.
     """
     vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae", torch_dtype=torch.float32).to(DEVICE).eval()
     found: dict[str, list] = {
@@ -70,7 +73,9 @@ def measure_vae(args, data: Trainset) -> dict:
 
 
 def measure_clip(args, data: Trainset) -> dict:
-    """Measure zero-shot class, colour and pattern by the nearest prompt, on crops of the product's box; class on wholes, too."""
+    """Measure zero-shot class, colour and pattern by the nearest prompt, on crops of the product's box; class on
+    wholes, too.
+    """
     model = CLIPModel.from_pretrained(args.tiny / "clip", dtype=torch.float32).to(DEVICE).eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.tiny / "clip")
 
@@ -110,7 +115,9 @@ def measure_clip(args, data: Trainset) -> dict:
 
 
 def measure_clipseg(args, data: Trainset) -> dict:
-    """Measure the mean IoU of the mask for "a photo of a {class noun}", threshold 0.5, on catalogue pictures and in scenes."""
+    """Measure the mean IoU of the mask for "a photo of a {class noun}", threshold 0.5, on catalogue pictures and in
+    scenes.
+    """
     model = CLIPSegForImageSegmentation.from_pretrained(args.tiny / "clipseg", dtype=torch.float32).to(DEVICE).eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.tiny / "clipseg")
     ious: dict[str, list] = {"catalog": [], "scene": []}

@@ -35,7 +35,9 @@ def holes(data: Trainset, index) -> list[Image.Image]:
 
 
 def answers(order: dict, verdict: dict) -> dict[str, bool]:
-    """Return what of an order the judge finds fulfilled: class, colour, and pattern and second colour where they were asked."""
+    """Return what of an order the judge finds fulfilled: class, colour, and pattern and second colour where they were
+    asked.
+    """
     found = {"class": order["class_noun"] == verdict["class_noun"], "color": verdict["color"] in order["colors"]}
     if "pattern" in order:
         found |= {"pattern": order["pattern"] == verdict["pattern"], "color2": order["color2"] in verdict["palette"]}
@@ -45,8 +47,8 @@ def answers(order: dict, verdict: dict) -> dict[str, bool]:
 def tries(args, data: Trainset, name: str, paint, wanted) -> dict:
     """Paint `--tries` boxes in batches; `wanted(index, rng)` gives what to ask for, `paint` the pictures.
 
-    What is asked for is a dict of `class_noun`, `colors` (any of them is right), a `prompt` or an `example` picture, and
-    perhaps `pattern` and `color2`. The first generation's judge, which knows no reject class, is asked as well.
+    What is asked for is a dict of `class_noun`, `colors` (any of them is right), a `prompt` or an `example` picture,
+    and perhaps `pattern` and `color2`. The first generation's judge, which knows no reject class, is asked as well.
     """
     rng = np.random.default_rng(args.seed)
     scenes = [i for i, m in enumerate(data.metas) if m["kind"] == "scene"]
@@ -98,8 +100,9 @@ def _text_pipeline(args) -> StableDiffusionInpaintPipeline:
 
 def _paint_text(args, pipe):
     def paint(orders, photos, masks, generators):
-        return pipe([o["prompt"] for o in orders], photos, masks, height=128, width=128, guidance_scale=args.guidance_scale,
-                    num_inference_steps=args.inference_steps, eta=args.eta, generator=generators).images  # fmt: skip
+        settings = {"guidance_scale": args.guidance_scale, "num_inference_steps": args.inference_steps, "eta": args.eta}
+        prompts = [order["prompt"] for order in orders]
+        return pipe(prompts, photos, masks, height=128, width=128, generator=generators, **settings).images
 
     return paint
 
@@ -129,7 +132,9 @@ def measure_pattern(args, data: Trainset) -> dict:
 
 
 def load_pbe(folder: Path):
-    """Load the Paint by Example pipeline part by part: its own from_pretrained fails since diffusers 0.38 (diffusers#14008)."""
+    """Load the Paint by Example pipeline part by part: its own from_pretrained fails since diffusers 0.38
+    (diffusers#14008).
+    """
     from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder, PaintByExamplePipeline
 
     parts = {
@@ -143,7 +148,7 @@ def load_pbe(folder: Path):
 
 
 def measure_pbe(args, data: Trainset) -> dict:
-    """Measure Paint by Example; the example is a catalogue picture of another product of this class in another colour."""
+    """Measure Paint by Example; the example shows another product of this class in another colour, on white."""
     pipe = load_pbe(args.tiny / "paint-by-example")
     pipe.set_progress_bar_config(disable=True)
 
@@ -166,7 +171,9 @@ def measure_pbe(args, data: Trainset) -> dict:
 
 
 def measure_judge(args, data: Trainset) -> dict:
-    """Measure the judge on held-out renders, the most that painted pictures can reach, and on fakes, which it must reject."""
+    """Measure the judge on held-out renders, the most that painted pictures can reach, and on fakes, which it must
+    reject.
+    """
     train = args.data.parent / "train"
     model, careless = judge.load(train, args.work), judge.load(train, args.work, with_fakes=False)
     outlines, found, rng = judge.Silhouettes(Trainset(train)), {}, np.random.default_rng(args.seed)
@@ -195,7 +202,7 @@ def measure_judge(args, data: Trainset) -> dict:
 
 
 def _on_fakes(data: Trainset, part, model, careless, outlines, rng) -> dict[str, list]:
-    """Return, for fakes of these pictures, whether they are rejected and how far their outlines agree with the class."""
+    """Return, for fakes of these pictures, whether they are rejected, and the outlines' agreement with the class."""
     stack = judge.cut(torch.cat([data.batch(part), data.mask_batch(part)], 1), data.boxes[part])
     made, _, kinds = judge.fakes(stack[:, :3], (stack[:, 3:] > 0.5).float(), rng)
     whole = np.tile(np.array([0, 0, judge.SIZE, judge.SIZE], np.float32), (len(part), 1))

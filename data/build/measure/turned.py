@@ -1,8 +1,9 @@
 """How far two true pictures of one item lie apart: `python -m data.build.measure.turned`
 
-In a room or on a desk nothing says which way the product is to look (on a wall or a mannequin it does). Here the benchmark
-items of rooms and desks stand once more in their own photos, in their own light, turned by some degrees, and are compared with
-the true picture as benchmark.py compares a painted one: what a painter without a fault, who guesses the turn, would score.
+In a room or on a desk nothing says which way the product is to look (on a wall or a mannequin it does). Here the
+benchmark items of rooms and desks stand once more in their own photos, in their own light, turned by some degrees, and
+are compared with the true picture as benchmark.py compares a painted one: what a painter without a fault, who guesses
+the turn, would score.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Large products: sofa, armchair, chair, table and wall art. A builder adds parts to a kit and returns the size in metres.
+"""Large products: sofa, armchair, chair, table and wall art. A builder adds parts to a kit and returns the size in
+metres.
 
 A spec's `shape` holds eight numbers in [0, 1], which each builder reads in its own way.
 """

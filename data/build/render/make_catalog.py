@@ -1,4 +1,5 @@
-"""Render what people see: `data/catalog`, `data/contexts` and `data/benchmark`. `python -m data.build.render.make_catalog`
+"""Render what people see: `data/catalog`, `data/contexts` and `data/benchmark`. `python -m
+data.build.render.make_catalog`
 
 Whatever exists is left alone, so that a killed run goes on where it stopped; delete a folder to make it anew.
 """
@@ -18,7 +19,8 @@ from .items import ITEMS
 
 DATA = Path(__file__).resolve().parents[2]
 SIZE, SAMPLES, SEED = 256, 25, 7
-# Degrees. The yaws from 10 to 40 are held back for the novel-view test (a picture is only ever seen from near the front).
+# Degrees. The yaws from 10 to 40 are held back for the novel-view test (a picture is only ever seen from near the
+# front).
 YAWS = {"photos": (-60, -42, -25, -8, 3, 50, 64), "heldout": (14, 25, 36)}
 ART_YAWS = {"photos": (-28, -20, -12, -4, 16, 25), "heldout": (4, 10)}
 

@@ -1,9 +1,11 @@
-"""Render the pictures that the tiny family learns from: `python -m data.build.render.make_trainset [--sets train] [--shards N]`
+"""Render the pictures that the tiny family learns from: `python -m data.build.render.make_trainset [--sets train]
+[--shards N]`
 
-Each shard holds 30 random products, each once on white and twice in settings: 90 pictures of 128 x 128 with product mask and
-record (see `record`). From training shard 90 on the products are decorated as catalogue items are (`products.decorate`).
-`heldout` and `heldout-decorated` are rendered in the same way from other seeds. Shards are written whole and never rewritten,
-so a killed run goes on where it stopped. A shard depends on its number and its set's seed alone.
+Each shard holds 30 random products, each once on white and twice in settings: 90 pictures of 128 x 128 with product
+mask and record (see `record`). From training shard 90 on the products are decorated as catalogue items are
+(`products.decorate`). `heldout` and `heldout-decorated` are rendered in the same way from other seeds. Shards are
+written whole and never rewritten, so a killed run goes on where it stopped. A shard depends on its number and its set's
+seed alone.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ PHRASE = {"room": "in a room", "wall": "on a wall", "desk": "on a desk", "manneq
 
 
 def record(spec: dict, kind: str, mask: np.ndarray, product: int, setting) -> dict:
-    """Return what is known of a picture: the product's spec and colours, its box, turn and setting, the camera's angle."""
+    """Return what is known of a picture: the product's spec, colours, box, turn and setting, and the camera's angle."""
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
     where = "on a white background" if kind == "catalog" else PHRASE[products.WHERE[spec["class_noun"]]]
     left, away = (setting.target - setting.origin)[:2]

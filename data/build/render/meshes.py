@@ -162,7 +162,9 @@ def polygon(outline, place) -> Mesh:
 
 
 def outline(kind: str, radius: float) -> np.ndarray:
-    """The outline (n, 2) of an emblem: square, diamond, triangle, star, heart, cross, arrow, trefoil, clover, flower or disc."""
+    """The outline (n, 2) of an emblem: square, diamond, triangle, star, heart, cross, arrow, trefoil, clover, flower or
+    disc.
+    """
     t = np.linspace(0, 2 * np.pi, 33)[:-1]
     if kind == "heart":
         xz = (

@@ -106,7 +106,9 @@ def random_spec(rng) -> dict:
 
 
 def decorate(spec: dict, rng) -> dict:
-    """The same product with up to three of its parts in other colours, and often an emblem, as catalogue items have them."""
+    """The same product with up to three of its parts in other colours, and often an emblem, as catalogue items have
+    them.
+    """
     noun, others = spec["class_noun"], [c for c in COLORS if c not in (spec["color"], spec["color2"])]
 
     def paint() -> str:

@@ -1,4 +1,4 @@
-"""What stands around in the scenes besides the product: pictures and windows, plants, books, balls, jars and screens."""
+"""The things in the scenes around the product: pictures and windows, plants, books, balls, jars and screens."""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ def picture(parts: list[Part], lights: dict, view: dict, exposure: float = 1.0, 
             "integrator": {"type": "path", "max_depth": depth},
         }
     )
-    # Measured: 9 samples denoised without albedo and normals are 36 dB from 128 samples; with them 36.4 dB, half as fast.
+    # Measured: 9 samples denoised without albedo and normals are 36 dB from 128 samples; with them 36.4 dB, half as
+    # fast.
     color = mitsuba_oidn.denoise(np.array(mi.render(scene), np.float32), hdr=True) * exposure
     color = np.clip(color, 0, None)
     color = np.where(color > 0.75, 1 - 0.25 * np.exp(-(color - 0.75) / 0.25), color)  # soft shoulder
@@ -111,7 +112,7 @@ def picture(parts: list[Part], lights: dict, view: dict, exposure: float = 1.0, 
 
 
 def mask(product: list[Part], others: list[Part], view: dict) -> np.ndarray:
-    """The product's visible pixels: (size, size) uint8, 0 or 255; everything else hides it where it stands before it."""
+    """Return the product's visible pixels, (size, size) uint8, 0 or 255; things in front of the product hide it."""
     scene = mi.load_dict(
         {
             "type": "scene",

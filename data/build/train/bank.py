@@ -1,7 +1,8 @@
-"""Training pairs of the inpainting models, cut, masked and encoded on the device: image latents, mask, masked-image latents.
+"""Training pairs of the inpainting models, cut, masked and encoded on the device: image latents, mask, masked-image
+latents.
 
-A pair is cut as it will be when a product is painted: the product's box takes 45 to 85 % of the square, and most masks lie
-around the whole product. All of it is arithmetic on batches of tensors, so that a GPU does not wait for Python.
+A pair is cut as it will be when a product is painted: the product's box takes 45 to 85 % of the square, and most masks
+lie around the whole product. All of it is arithmetic on batches of tensors, so that a GPU does not wait for Python.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ SHARE, ZOOM = (0.45, 0.85), 1.4  # more zoom than this would train on blurred pi
 
 
 def frames(boxes: torch.Tensor, on_white: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return random squares (B, 4) in which the boxes take SHARE of the side; they leave a picture only over white paper."""
+    """Return random squares (B, 4) in which the boxes take SHARE of the side; they leave a picture only over white
+    paper.
+    """
     uniform = torch.rand(3, len(boxes), device=boxes.device, generator=generator)
     share = (boxes[:, 2:] - boxes[:, :2]).amax(1) / 128
     zoom = (SHARE[0] + (SHARE[1] - SHARE[0]) * uniform[0]) / share
@@ -59,7 +62,9 @@ def masks(shapes: torch.Tensor, boxes: torch.Tensor, generator: torch.Generator)
 
 
 class Bank:
-    """The encoded pairs, the oldest replaced by fresh ones; with `captions` (see tokens.py) each pair has its token ids."""
+    """The encoded pairs, the oldest replaced by fresh ones; with `captions` (see tokens.py) each pair has its token
+    ids.
+    """
 
     def __init__(
         self,

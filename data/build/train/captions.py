@@ -1,7 +1,8 @@
-"""Captions in varied words, from a picture's record: a random share of what is known, from the class noun alone to everything.
+"""Captions in varied words, from a picture's record: a random share of what is known, from the class noun alone to
+everything.
 
-`describe` needs the full `spec` of a product (see `render.products`), which every rendered record holds. Product names are
-random words, as in "Admiral two-seat sofa, blue", so that unknown words in a title mean nothing to the models.
+`describe` needs the full `spec` of a product (see `render.products`), which every rendered record holds. Product names
+are random words, as in "Admiral two-seat sofa, blue", so that unknown words in a title mean nothing to the models.
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ def extras(said: dict) -> list[str]:
 
 
 def phrase(meta: dict, said: dict, rng: np.random.Generator) -> str:
-    """Return adjectives and noun in one of several forms: a plain phrase, a shop's title, or with the product's token."""
+    """Return adjectives and noun in one of several forms: plain phrase, shop's title, or with the product's token."""
     colors = " and ".join(said[key] for key in ("color", "color2") if key in said)
     pattern, noun, form = said.get("pattern", ""), meta["class_noun"], rng.random()
     if form < 0.25:

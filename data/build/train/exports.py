@@ -15,7 +15,9 @@ import torch
 
 @contextlib.contextmanager
 def export(folder: Path):
-    """Yield a temporary folder to write a model into; put it in place when whole, keeping the old model card and history."""
+    """Yield a temporary folder to write a model into; put it in place when whole, keeping the old model card and
+    history.
+    """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,8 +1,9 @@
-"""Train the whole tiny family in order, then measure it and write the model cards: `python -m data.build.train.make_tiny`
+"""Train the whole tiny family in order, then measure it and write the model cards: `python -m
+data.build.train.make_tiny`
 
 Each step is a module of its own that resumes after a kill and does nothing when its run is finished. So run this again
-after an interruption and it goes on where it stopped. `--hours H` sets the length of the two U-Net runs together; four tenths
-of it go to 64 px.
+after an interruption and it goes on where it stopped. `--hours H` sets the length of the two U-Net runs together; four
+tenths of it go to 64 px.
 """
 
 from __future__ import annotations

@@ -15,15 +15,15 @@ from .trainset import CLASSES, COLORS, PATTERNS
 
 LENGTH = 48
 RARE = ["sks", "nbsn", "zwx", "qrv", "vxj", "pdq", "hjk", "wqz"]  # names for new items; single tokens
-WORDS = """a an photo of on in and with the white background room desk wall mannequin shirt art t tee seen from left right front
-back middle chest small medium close up arm leg legs seat post apron shade base stem handle inside frame panel sleeve collar top
-disc square diamond triangle trefoil clover flower arrow emblem two modern classic dining side coffee ceramic print cotton
-fabric leather wooden metal glass large tall short round big tone cup couch picture trim stripe stripes dot dots light
-dark""".split()
+WORDS = """a an photo of on in and with the white background room desk wall mannequin shirt art t tee seen from left
+right front back middle chest small medium close up arm leg legs seat post apron shade base stem handle inside frame
+panel sleeve collar top disc square diamond triangle trefoil clover flower arrow emblem two modern classic dining side
+coffee ceramic print cotton fabric leather wooden metal glass large tall short round big tone cup couch picture trim
+stripe stripes dot dots light dark""".split()
 
 
 def byte_letters() -> list[str]:
-    """The 256 letters by which byte-level BPE writes bytes (printable ones stand for themselves), as in GPT-2 and CLIP."""
+    """Return the 256 letters by which byte-level BPE writes bytes (printable ones as themselves), as in GPT-2."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in plain]
     return [chr(b) for b in plain] + [chr(256 + i) for i in range(len(others))]

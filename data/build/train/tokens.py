@@ -1,4 +1,4 @@
-"""Captions of all training pictures as token ids, made once and kept in work/, so that no training step waits for text."""
+"""Captions of all training pictures as token ids, made once and kept in work/: no training step waits for text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .trainset import Trainset
 
 
 def ids_of(job: tuple[list[dict], int, int, int]) -> np.ndarray:
-    """Return token ids (pictures, 2, 3, variants, LENGTH): as it is and mirrored, in three sizes, in several wordings."""
+    """Return token ids (pictures, 2, 3, variants, LENGTH): as is and mirrored, in three sizes, in several wordings."""
     metas, first, variants, seed = job
     tokenizer, texts = build(), []
     for number, meta in enumerate(metas, first):

@@ -2,8 +2,8 @@
 
 A caption that names only some attributes fits every picture that has them: those are all positives. Pictures are crops
 around the product more often than whole ones, so that the embedding of a mask's box (the CLIP score) means something;
-now and then the background is painted over, so that the product is what counts. Beside the contrastive loss, the zero-shot
-read-out of class, colour and pattern is trained for itself: on few pictures it learns much faster.
+now and then the background is painted over, so that the product is what counts. Beside the contrastive loss, the
+zero-shot read-out of class, colour and pattern is trained for itself: on few pictures it learns much faster.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def new_clip(tokenizer) -> CLIPModel:
 
 
 def token_ids(tokenizer, texts: list[str], pad: str = "longest") -> torch.Tensor:
-    """Token ids (B, length), padded to the longest text or, with `pad="max_length"`, to the longest that the model takes."""
+    """Token ids (B, length), padded to the longest text or, with `pad="max_length"`, to the longest that the model
+    takes.
+    """
     return tokenizer(texts, padding=pad, max_length=LENGTH, truncation=True, return_tensors="pt").input_ids.to(DEVICE)
 
 
@@ -76,7 +78,7 @@ def views(data: Trainset, picks, flip: np.ndarray, rng) -> torch.Tensor:
 
 
 def anchored_loss(model: CLIPModel, tokenizer, images: torch.Tensor, metas: list[dict]):
-    """Zero-shot read-out as a loss: class among all nouns, colour and pattern among all of them before the true noun."""
+    """Return the zero-shot read-out as a loss: class among all nouns, colour and pattern before the true noun."""
     prompts = [article(noun) for noun in CLASSES]
     prompts += [article(f"{color} {noun}") for noun in CLASSES for color in COLORS]
     prompts += [article(f"{pattern} {noun}") for noun in CLASSES for pattern in PATTERNS]

@@ -1,10 +1,11 @@
-"""Train Paint by Example: the inpainting U-Net led by a picture instead of words. `python -m data.build.train.train_pbe`
+"""Train Paint by Example: the inpainting U-Net led by a picture instead of words. `python -m
+data.build.train.train_pbe`
 
 Starts from the inpainting U-Net and CLIP's vision tower. The example is another picture of the same product, cut to its
 box; the tower stays frozen, so that the bank keeps its pooled output, and the mapper, projection, unconditional vector
 and U-Net are trained. This pipeline orders the U-Net's input (latents, masked latents, mask) with mask 1 = keep, the
-inpainting one (latents, mask, masked latents) with 1 = repaint; the first convolution is rewritten to match.
-Writes data/tiny/paint-by-example.
+inpainting one (latents, mask, masked latents) with 1 = repaint; the first convolution is rewritten to match. Writes
+data/tiny/paint-by-example.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Train the 9-channel inpainting U-Net on captions. `python -m data.build.train.train_unet [--candidate NAME] [--minutes M]`
+"""Train the 9-channel inpainting U-Net on captions. `python -m data.build.train.train_unet [--candidate NAME]
+[--minutes M]`
 
-Batches come from a bank of encoded pairs (see bank.py), an eighth of a batch renewed in every step. Captions are token ids made
-beforehand, and the frozen text tower encodes them in the step. `--resolution 64` trains on 16 x 16 latents, where a step is
-cheap, as a start for `--init`. `--only-unet` leaves the rest of the inpainting folder alone. The run's `heldout.csv` has the
-error of the clean latents under the mask on held-out scenes of decorated products, at noise levels where shapes are decided.
+Batches come from a bank of encoded pairs (see bank.py), an eighth of a batch renewed in every step. Captions are token
+ids made beforehand, and the frozen text tower encodes them in the step. `--resolution 64` trains on 16 x 16 latents,
+where a step is cheap, as a start for `--init`. `--only-unet` leaves the rest of the inpainting folder alone. The run's
+`heldout.csv` has the error of the clean latents under the mask on held-out scenes of decorated products, at noise
+levels where shapes are decided.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ from .trainer import exported, train
 from .trainset import Trainset
 from .unets import CANDIDATES, new_unet, start_from
 
-# The U-Net predicts the clean latents. Measured in three minutes at 64 px beside v-prediction: the error of the clean latents
-# is 6 to 15 % lower under the mask and 18 to 45 % lower beside it at timesteps 600 to 300, and 20 % higher under it at 100.
+# The U-Net predicts the clean latents. Measured in three minutes at 64 px beside v-prediction: the error of the clean
+# latents is 6 to 15 % lower under the mask and 18 to 45 % lower beside it at timesteps 600 to 300, and 20 % higher
+# under it at 100.
 SCHEDULER = dict(
     beta_start=0.00085,
     beta_end=0.012,
@@ -44,8 +47,8 @@ LEVELS = (960, 800, 600)
 def denoising_loss(predict, scheduler, latents, mask) -> torch.Tensor:
     """Return Eq. 2 of the paper for a U-Net that predicts the clean latents: `predict(noisy latents, timesteps)`.
 
-    A timestep's error counts as for noise and v-prediction together, 1 / (1 - alpha), but at most tenfold; outside the mask it
-    counts a fifth. A tenth of the timesteps lie near pure noise, where layout and colour are decided.
+    A timestep's error counts as for noise and v-prediction together, 1 / (1 - alpha), but at most tenfold; outside the
+    mask it counts a fifth. A tenth of the timesteps lie near pure noise, where layout and colour are decided.
     """
     count = len(latents)
     times = torch.randint(0, 1000, (count,), device=latents.device)
@@ -98,7 +101,9 @@ class Heldout:
 
 
 def grid(pipe: StableDiffusionInpaintPipeline, heldout: Trainset, resolution: int) -> np.ndarray:
-    """Paint held-out scenes with a box cut out, above what the model paints there for a colour and pattern of our choice."""
+    """Paint held-out scenes with a box cut out, above what the model paints there for a colour and pattern of our
+    choice.
+    """
     picks = [i for i, meta in enumerate(heldout.metas) if meta["kind"] == "scene"][:60:5]
     colors = ("red", "green", "blue", "yellow", "purple", "white", "orange", "pink", "black", "teal", "brown", "grey")
     pipe.set_progress_bar_config(disable=True)
@@ -180,8 +185,8 @@ def main() -> None:
         report(folder, heldout, model)
         return grid(pipe, scenes, args.resolution)
 
-    if train(unet, loss, name, args, lr=5e-4 if args.init else 1e-3, ema=(0.998, 0.9995, 0.9999), warmup=200, grid_minutes=6,
-             grid_fn=draw, choose=lambda model: report(folder, heldout, model)):  # fmt: skip
+    settings = {"lr": 5e-4 if args.init else 1e-3, "ema": (0.998, 0.9995, 0.9999), "warmup": 200, "grid_minutes": 6}
+    if train(unet, loss, name, args, **settings, grid_fn=draw, choose=lambda model: report(folder, heldout, model)):
         write(args, folder, pipe)
         exported(args, name)
 

@@ -1,10 +1,11 @@
-"""Train the family's VAE: AutoencoderKL, factor 4, 4 latent channels. `python -m data.build.train.train_vae [--minutes M]`
+"""Train the family's VAE: AutoencoderKL, factor 4, 4 latent channels. `python -m data.build.train.train_vae [--minutes
+M]`
 
-Small batches of 64 px crops and many steps; most crops lie on the product. Saturated colours cover few pixels, so the loss
-weighs chroma on its own from the start (without it the red-green axis never appears). Some steps decode resized and rotated
-latents, which makes the latent space easier to learn (EQ-VAE). At the end mean and spread of each latent channel are folded
-into `quant_conv` and `post_quant_conv`, so that stored latents have mean 0, spread 1 and the scaling factor is 1. Writes
-inpainting/vae and paint-by-example/vae below --tiny.
+Small batches of 64 px crops and many steps; most crops lie on the product. Saturated colours cover few pixels, so the
+loss weighs chroma on its own from the start (without it the red-green axis never appears). Some steps decode resized
+and rotated latents, which makes the latent space easier to learn (EQ-VAE). At the end mean and spread of each latent
+channel are folded into `quant_conv` and `post_quant_conv`, so that stored latents have mean 0, spread 1 and the scaling
+factor is 1. Writes inpainting/vae and paint-by-example/vae below --tiny.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ def vae_loss(
 ):
     """Return squared error of the picture and, four times as much, of its pooled chroma; a little KL.
 
-    With `size` (of the latents) or `turns`, the latents are resized and rotated before they are decoded, and compared with the
-    picture resized and rotated in the same way: the equivariance regulariser of EQ-VAE (arXiv 2502.09509). Product pixels
-    count 1 + `product_weight`. The error is squared, because L1 draws everything to the white of most pixels first: after
-    900 steps of L1 with 10 x L1 of chroma the PSNR was 14 dB, after 90 steps of this it was 15 dB.
+    With `size` (of the latents) or `turns`, the latents are resized and rotated before they are decoded, and compared
+    with the picture resized and rotated in the same way: the equivariance regulariser of EQ-VAE (arXiv 2502.09509).
+    Product pixels count 1 + `product_weight`. The error is squared, because L1 draws everything to the white of most
+    pixels first: after 900 steps of L1 with 10 x L1 of chroma the PSNR was 14 dB, after 90 steps of this it was 15 dB.
     """
     posterior = vae.encode(pieces[:, :3].contiguous(memory_format=torch.channels_last)).latent_dist
     z = posterior.sample()

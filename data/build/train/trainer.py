@@ -1,9 +1,9 @@
 """The trainer shared by all recipes: AdamW, warm-up and cosine decay, EMA, CSV log, picture grids, resumable.
 
-A run is kept in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights, EMAs, optimizer, step, seconds). Kill it
-whenever you like; the same command goes on from the last state. Every step draws its random numbers from (seed, step), so
-an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget), so that a run
-given `--minutes` ends its decay on time. Batch size and precision follow the device.
+A run is kept in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights, EMAs, optimizer, step, seconds).
+Kill it whenever you like; the same command goes on from the last state. Every step draws its random numbers from (seed,
+step), so an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget),
+so that a run given `--minutes` ends its decay on time. Batch size and precision follow the device.
 
 `torchrun --nproc-per-node 2 -m data.build.train.train_unet ... --threads 1` lets two processes share a step.
 """
@@ -30,10 +30,10 @@ from .parallel import PROCESSES, RANK, add_up, join, largest
 def train(model, loss_fn, name: str, args, *, ema: float | tuple[float, ...] = 0.999, choose=None, **settings) -> bool:
     """Train `model` in place and leave its EMA weights in it.
 
-    `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the step.
-    With several EMA lengths, `choose(model)` gives a number for each, and the EMA with the lowest is taken. The other settings
-    are those of `Run.loop`. Return whether there is something to export: not in a second process, and not when the run was
-    finished and exported before.
+    `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the
+    step. With several EMA lengths, `choose(model)` gives a number for each, and the EMA with the lowest is taken. The
+    other settings are those of `Run.loop`. Return whether there is something to export: not in a second process, and
+    not when the run was finished and exported before.
     """
     prepare(args)
     run = Run(

@@ -17,7 +17,8 @@ PATTERNS = ["plain", "striped", "checked", "dotted"]
 
 
 class Trainset:
-    """All shards of a folder: `images` (N, 128, 128, 3) uint8, `masks` (N, 128, 128) uint8 0/255, `metas` list of dicts.
+    """All shards of a folder: `images` (N, 128, 128, 3) uint8, `masks` (N, 128, 128) uint8 0/255, `metas` list of
+    dicts.
 
     Reads what is there when it is made (a renderer may still be adding shards).
     """
@@ -71,7 +72,7 @@ def to_images(tensor: torch.Tensor) -> np.ndarray:
 
 
 def square(box, grow: float = 0.0) -> np.ndarray:
-    """The square around a box [x0, y0, x1, y1], its side the box's longer one grown by a share; may leave the picture."""
+    """Return the square around a box [x0, y0, x1, y1]: its longer side, grown by a share. It may leave the picture."""
     x0, y0, x1, y1 = box
     side = max(x1 - x0, y1 - y0) * (1 + grow) / 2
     return np.array(
@@ -80,7 +81,7 @@ def square(box, grow: float = 0.0) -> np.ndarray:
 
 
 def crops(images: torch.Tensor, boxes, size: int = 128, flip=None) -> torch.Tensor:
-    """Cut float boxes (B, 4) out of images (B, C, H, W) and resize each to `size`; the border's pixels go on beyond it."""
+    """Cut float boxes (B, 4) out of images (B, C, H, W) and resize each to `size`; border pixels are repeated."""
     height, width = images.shape[-2:]
     boxes = torch.as_tensor(boxes, dtype=torch.float32, device=images.device)
     theta = torch.zeros(len(images), 2, 3, device=images.device)
@@ -100,7 +101,9 @@ def article(words: str) -> str:
 
 
 def main_colors(meta: dict) -> set[str]:
-    """The main colour; both colours of stripes and checks, which cover the same area, so that no eye could say which is meant."""
+    """The main colour; both colours of stripes and checks, which cover the same area, so that no eye could say which is
+    meant.
+    """
     return {meta["color"], meta["color2"]} if meta["pattern"] in ("striped", "checked") else {meta["color"]}
 
 
