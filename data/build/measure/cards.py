@@ -26,9 +26,10 @@ MODELS = {
         "runs": ["clip", "clip-vision"],
         "recipe": "`data/build/train/train_clip.py`",
         "figures": "clip_",
-        "what": "Embeds pictures of 128 x 128 and texts of up to 16 tokens as unit vectors of 128 numbers. It was trained "
-        "contrastively from random weights. A caption that names some attributes counts as right for every picture that "
-        "has them. The tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no caption, so new items can take them.",
+        "what": "Embeds pictures of 128 x 128 and texts of up to 16 tokens as unit vectors of 128 numbers. It was "
+        "trained contrastively from random weights. A caption that names some attributes counts as right "
+        "for every picture that has them. The tokens sks, nbsn, zwx, qrv, vxj, pdq, hjk and wqz occur in no"
+        " caption, so new items can take them.",
         "fails": "It knows nine nouns, twelve colours and four patterns and nothing else of the world.",
         "pictures": {"clip": "Held-out products whose kind it got wrong: the true kind, and its answer."},
     },
@@ -49,11 +50,13 @@ MODELS = {
         "runs": ["vae", "vae-decoder", "unet-64", "unet-128"],
         "recipe": "`data/build/train/train_vae.py` and `data/build/train/train_unet.py`",
         "figures": ("vae_", "text_", "judge_"),
-        "what": "Paints pictures of 128 x 128 with the same classes as Stable Diffusion 1.5 inpainting: a VAE of factor 4 with "
-        "4 latent channels (32 x 32), a 9-channel U-Net, and the text tower of `../clip`. The U-Net predicts the clean "
-        "latents, and the terminal SNR is zero; both are in the scheduler's configuration.",
-        "fails": "Fine texture is soft. Patterns and second colours follow the words less well than class and main colour. "
-        "The surroundings under the mask come out pale and soft, so the edge of the mask is visible.",
+        "what": "Paints pictures of 128 x 128 with the same classes as Stable Diffusion 1.5 inpainting: a VAE of "
+        "factor 4 with 4 latent channels (32 x 32), a 9-channel U-Net, and the text tower of `../clip`. The"
+        " U-Net predicts the clean latents, and the terminal SNR is zero; both are in the scheduler's "
+        "configuration.",
+        "fails": "Fine texture is soft. Patterns and second colours follow the words less well than class and main "
+        "colour. The surroundings under the mask come out pale and soft, so the edge of the mask is "
+        "visible.",
         "pictures": {
             "text": "Tries in which the judge sees the wrong kind or colour, each with its prompt.",
             "vae": "The worst reconstructions: the picture, and the VAE's output.",
@@ -65,11 +68,11 @@ MODELS = {
         "runs": ["pbe"],
         "recipe": "`data/build/train/train_pbe.py`",
         "figures": ("pbe_", "judge_"),
-        "what": "Inpaints after an example picture. Its U-Net was started from `../inpainting`, and its image encoder is built "
-        "on the vision tower of `../clip`. Load the parts one by one: diffusers 0.38 and later cannot load this folder "
-        "with `DiffusionPipeline.from_pretrained` (diffusers#14008).",
-        "fails": "One token carries the whole example. Class and colour come through, details of the item do not. This is a "
-        "weakness of the method itself.",
+        "what": "Inpaints after an example picture. Its U-Net was started from `../inpainting`, and its image "
+        "encoder is built on the vision tower of `../clip`. Load the parts one by one: diffusers 0.38 and "
+        "later cannot load this folder with `DiffusionPipeline.from_pretrained` (diffusers#14008).",
+        "fails": "One token carries the whole example. Class and colour come through, details of the item do not. "
+        "This is a weakness of the method itself.",
         "pictures": {"pbe": "Tries in which the judge sees the wrong kind or colour: the example, and the result."},
     },
 }
@@ -125,9 +128,9 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
         model["what"] + "\n",
         f"- Classes: {model['class']}",
         f"- Parameters: {sizes}; stored in fp16, trained in fp32 with bf16 arithmetic where that is fast",
-        "- Trained on: pictures of 128 x 128, rendered by `data/build/` with Mitsuba 3: nine kinds of products, on white, in "
-        "rooms, on desks and on mannequins. Their captions are known by construction. No picture or weight comes from "
-        "elsewhere.",
+        "- Trained on: pictures of 128 x 128, rendered by `data/build/` with Mitsuba 3: nine kinds of "
+        "products, on white, in rooms, on desks and on mannequins. Their captions are known by "
+        "construction. No picture or weight comes from elsewhere.",
         f"- Recipe: {model['recipe']}",
         "- Licence: Apache-2.0\n",
     ]
