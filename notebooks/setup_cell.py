@@ -1,4 +1,4 @@
-# @title Set-up: finds DreamPaint (on Colab: clones it), checks the packages, loads the preset "tiny"
+# @title Set-up: finds DreamPaint, checks the packages, loads the preset "tiny"
 import subprocess
 import sys
 from pathlib import Path
