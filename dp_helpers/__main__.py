@@ -15,7 +15,7 @@ from . import catalog, course, presets, squares
 from .errors import InputError
 from .files import check_can_write, find_data, whole_folder
 
-DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "lantern-lamp", "writing-desk", "rectangle"
+DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "captain-t-shirt", "mannequin-ben", "rectangle"
 
 
 def main(arguments: list[str] | None = None) -> int:
