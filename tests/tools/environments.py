@@ -126,7 +126,7 @@ def make_environment(folder: Path, program: str, wanted: str = "") -> str:
 
 
 def activated(python: str) -> dict[str, str]:
-    """Return this process's variables without those that lead to other packages; the environment's programs first."""
+    """Return this process's variables, less those that lead to other packages and with its own programs first."""
     left_out = ("PYTHON", "DREAMPAINT_", "JUPYTER", "IPY")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     kept["HOME"] = str(Path(python).parents[2])  # no settings and no downloaded models of the user's
