@@ -20,6 +20,7 @@ MODULES = {
     "training.latents": "batches of latents, and the bank that encodes them once",
     "training.loss": "Eq. 2, its targets and its weights",
     "training.optim": "parameter groups and the optimizer; does 8-bit Adam work here?",
+    "training.checkpoints": "the state of an unfinished run: saved, and resumed bit for bit",
     "runs": "a finished fine-tuning run: its modules and its record, saved and loaded",
     "finetune": "from an item to a run",
     "inpaint": "from a photo and a mask to the painted photo",

@@ -15,7 +15,7 @@ from . import catalog, course, presets, squares
 from .errors import InputError
 from .files import check_can_write, find_data, whole_folder
 
-DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "harlequin-armchair", "bay-room", "rectangle"
+DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "lantern-lamp", "writing-desk", "rectangle"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"dp_helpers: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ndp_helpers: stopped; no half-written file is left.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\ndp_helpers: {stopped or 'stopped; no half-written file is left'}.", file=sys.stderr)
         return 130
 
 
@@ -79,7 +79,9 @@ def finetune(options: argparse.Namespace) -> None:
     _say(f"finding the {item.class_noun} on {len(item.photos)} photos")
     object_masks = segment.object_masks(item, preset)
     _say(f"fine-tuning on {item.name}")
-    run = training.finetune(item, object_masks, preset, seed=options.seed, output_dir=options.out)
+    run = training.finetune(
+        item, object_masks, preset, seed=options.seed, output_dir=options.out, resume=options.resume
+    )
     _say(f"{len(run.losses)} steps in {run.seconds['train']:.0f} s; its prompt is {run.prompt!r}")
     print(options.out)
 
@@ -186,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command(finetune)
     item(added)
     added.add_argument("--out", type=Path, required=True, help="folder of the run, for example runs/armchair")
+    added.add_argument("--resume", action="store_true", help="go on from the run's latest checkpoint, if there is one")
     added.add_argument("--steps", type=int, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from PIL import Image
 
 from . import catalog, finetune, inpaint, models, plots, segment
-from .errors import InputError
 from .evaluation import metrics
 from .files import whole_folder
 from .presets import Preset
@@ -54,12 +53,12 @@ def run_demo(
         run = finetune.finetune(item, object_masks, preset, seed=seed, output_dir=out / "run")
     with _timed("inpaint", seconds, say, f"painting it into {context.name}"):
         result = inpaint.load_painter(preset, run)(context.photo, mask, seed=seed)
+    inpaint.save_result(result, out / "result.png")
     with whole_folder(out) as folder:
         with _timed("evaluate", seconds, say, "scoring and drawing"):
             score = _score(result.image, item, mask, preset, say)
             figure = plots.demo(item.photos, context.photo, mask, result.image, item.title or item.class_noun)
             plots.save(figure, folder / "figure.png")
-            inpaint.save_result(result, folder / "result.png")
         report = {
             "item": item.name,
             "context": context.name,
@@ -90,8 +89,9 @@ def _score(image: Image.Image, item: catalog.Item, mask: Image.Image, preset: Pr
     """Return the CLIP score, or None after saying why there is none."""
     try:
         return round(metrics.clip_score(image, item.photos, mask, preset), 4)
-    except InputError as error:
-        say(f"no CLIP score: {error}")
+    except Exception as error:  # whatever failed, training and picture are worth more than their score
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        say(f"no CLIP score: {said}")
         return None
 
 

@@ -15,7 +15,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +71,8 @@ class Finetune:
     gradient_checkpointing: bool = False
     mixed_precision: str = "auto"  # auto, no, fp16, bf16
     save_dtype: str = "float16"  # of the saved weights
+    checkpointing_steps: int = 0  # save the state every so many steps, so that the run can be resumed; 0: never
+    checkpoints_total_limit: int = 2  # keep so many of the latest checkpoints
     prompt_dropout: float = 0.0  # share of samples with an empty prompt
     snr_gamma: float | None = None  # Min-SNR loss weights (arXiv 2303.09556); None: plain Eq. 2
     mask_weight: float = 1.0  # loss weight where the mask is; 1: plain Eq. 2
@@ -193,7 +194,7 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
             return float(value)
         if int in options and isinstance(value, numbers.Integral):
             return int(value)
-    elif type(value) in options or isinstance(value, Path):
+    elif type(value) in options or (Path in options and isinstance(value, Path)):
         return value
     wanted = str(hint) if typing.get_args(hint) else hint.__name__
     raise InputError(f"{where}{key} is {value!r}, but must be {_WORDS.get(wanted, f'of type {wanted}')}.")
@@ -205,42 +206,41 @@ _COUNT = ("at least 1", lambda value: value >= 1)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 
 
-# What a type cannot say: the settings, what they must be, and the test.
+# What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
-    ("resolution", "a positive multiple of 8", lambda value: value > 0 and value % 8 == 0),
-    ("token", "one word", lambda value: len(value.split()) == 1),
-    ("models.inpainting segment.prompts", "a list of at least one text", bool),
-    ("segment.threshold", "between 0 and 1, neither of them included", lambda value: 0 < value < 1),
-    ("segment.smooth segment.grow masks.object_grow masks.around inpaint.feather", *_SHARE),
-    ("masks.rectangle masks.ellipse masks.object masks.full", *_NOT_NEGATIVE),
-    ("finetune.steps finetune.batch_size finetune.views finetune.masks_per_view", *_COUNT),
-    ("finetune.learning_rate finetune.max_grad_norm", "greater than 0", lambda value: value > 0),
-    ("finetune.weight_decay finetune.lr_warmup_steps finetune.mask_weight", *_NOT_NEGATIVE),
-    ("finetune.background_weight inpaint.guidance_scale", *_NOT_NEGATIVE),
-    ("finetune.optimizer", "adamw8bit or adamw", ("adamw8bit", "adamw").__contains__),
-    ("finetune.mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
-    ("finetune.save_dtype", "float16 or float32", ("float16", "float32").__contains__),
-    ("finetune.prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
-    (
-        "finetune.augment_scale",
-        "two shares from 0.1 to 1, the smaller first",
-        lambda two: 0.1 <= two[0] <= two[1] <= 1,
-    ),
-    ("finetune.augment_shift finetune.augment_background", *_SHARE),
-    ("inpaint.num_inference_steps inpaint.crop_scale", *_COUNT),
-    ("inpaint.strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
+    ("", "resolution", "a positive multiple of 8", lambda value: value > 0 and value % 8 == 0),
+    ("", "token", "one word", lambda value: len(value.split()) == 1),
+    ("models", "inpainting", "a list of at least one source", bool),
+    ("segment", "prompts", "a list of at least one prompt", bool),
+    ("segment", "threshold", "between 0 and 1, neither of them included", lambda value: 0 < value < 1),
+    ("segment", "smooth grow", *_SHARE),
+    ("masks", "around object_grow", *_SHARE),
+    ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
+    ("finetune", "steps batch_size views masks_per_view checkpoints_total_limit", *_COUNT),
+    ("finetune", "learning_rate max_grad_norm", "greater than 0", lambda value: value > 0),
+    ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight checkpointing_steps", *_NOT_NEGATIVE),
+    ("finetune", "optimizer", "adamw8bit or adamw", ("adamw8bit", "adamw").__contains__),
+    ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
+    ("finetune", "save_dtype", "float16 or float32", ("float16", "float32").__contains__),
+    ("finetune", "prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
+    ("finetune", "augment_scale", "two shares, 0.1 to 1, smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
+    ("finetune", "augment_shift augment_background", *_SHARE),
+    ("inpaint", "num_inference_steps crop_scale", *_COUNT),
+    ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
+    ("inpaint", "feather", *_SHARE),
+    ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
     # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.
-    ("inpaint.eta", "between 0 and 1 (1 not included); 0.99 is as good", lambda value: 0 <= value < 1),
+    ("inpaint", "eta", "between 0 and 1 (1 not included); 0.99 is as good", lambda value: 0 <= value < 1),
 ]
 
 
 def _checked(preset: Preset, where: str) -> Preset:
     """Return the preset after checking every value that its type alone does not check."""
-    for keys, wanted, holds in _RULES:
-        for key in keys.split():
-            value = attrgetter(key)(preset)
+    for table, names, wanted, holds in _RULES:
+        for name in names.split():
+            value = getattr(getattr(preset, table) if table else preset, name)
             if not holds(value):
-                raise InputError(f"{where}{key} is {value!r}, but must be {wanted}.")
+                raise InputError(f"{where}{table}{'.' if table else ''}{name} is {value!r}, but must be {wanted}.")
     mixture, painting = preset.masks, preset.inpaint
     if not mixture.rectangle + mixture.ellipse + mixture.object + mixture.full > 0:
         raise InputError(f"{where}the shares of [masks] are all 0: give at least one of them a share.")

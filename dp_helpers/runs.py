@@ -14,8 +14,11 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from . import __version__
+from .catalog import Item
 from .errors import InputError
 from .files import whole_folder
+from .presets import Preset
+from .training import checkpoints
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "bitsandbytes")
 _NEEDED = {"prompt", "class_noun", "losses", "seconds", "preset"}
@@ -55,12 +58,13 @@ def check_run_folder(folder: str | Path) -> Path:
     """Return ``folder`` as a Path if a run can be saved there.
 
     Raises:
-        InputError: it is a file, or a folder that holds something else than a run.
+        InputError: it is a file, or a folder that holds something else than a run or its checkpoints.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the run.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside - {checkpoints.FOLDER} and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
     return folder
 
@@ -115,6 +119,33 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     return record
 
 
+def made_from(item: Item, preset: Preset, seed: int) -> dict[str, Any]:
+    """Return everything that fine-tuning reads and a name can tell: item, photos' names, seed, settings, models.
+
+    The contents of photos and models are not in it.
+    """
+    return _origin({**_about(item), "preset": preset.as_dict(), "seed": seed})
+
+
+def make_record(item: Item, preset: Preset, seed: int, seconds: dict[str, float], losses: list[float]) -> dict:
+    """Return the contents of run.json."""
+    return {
+        "prompt": item.prompt(preset.token),
+        **_about(item),
+        "preset": preset.as_dict(),
+        "seed": seed,
+        "steps": len(losses),
+        "seconds": seconds,
+        "versions": versions(),
+        "losses": [round(loss, 5) for loss in losses],
+    }
+
+
+def is_made_from(record: dict[str, Any], origin: dict[str, Any]) -> bool:
+    """Return whether the run of a run.json was made from this origin (`made_from`)."""
+    return _origin(record) == origin
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that influence the result."""
     found = {"python": platform.python_version(), "dp_helpers": __version__}
@@ -124,3 +155,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # bitsandbytes is optional
             found[name] = "none"
     return found
+
+
+def _about(item: Item) -> dict[str, Any]:
+    photos = [path.name for path in item.paths]
+    return {"class_noun": item.class_noun, "item": {"name": item.name, "title": item.title, "photos": photos}}
+
+
+def _origin(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a record that decides the result of fine-tuning, as JSON holds it (tuples become lists)."""
+    preset = json.loads(json.dumps(record["preset"]))
+    settings = {name: value for name, value in preset.get("finetune", {}).items() if "checkpoint" not in name}
+    read = {name: preset.get(name) for name in ("models", "resolution", "token", "segment", "masks")}
+    return {name: record.get(name) for name in ("item", "class_noun", "seed")} | read | {"finetune": settings}

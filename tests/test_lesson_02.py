@@ -1,7 +1,7 @@
 """Lesson 02 frees its own models before the real run, because both do not fit into a GPU with 16 GB at once."""
 
 import execute
-from shrunk import shrunk_lesson
+from tools.shrunk import shrunk_lesson
 
 COUNT = """
 import gc

@@ -1,4 +1,4 @@
-// Undo and redo: the masks before and after the one that is shown.
+// Undo and redo: the masks before and after the shown one.
 
 const HISTORY_BYTES = 64e6, HISTORY_STEPS = [8, 100]; // undo and redo together; a step is a byte a pixel
 
@@ -9,7 +9,7 @@ class History {
     this.steps = clamp(Math.floor(HISTORY_BYTES / pixels), ...HISTORY_STEPS);
   }
 
-  /** Keep the mask that was, if the new one differs; returns whether it does. */
+  /** Keep the old mask if the new one differs. Return whether it does. */
   add(before, after) {
     const changed = before.some((value, i) => value !== after[i]);
     if (changed) {
@@ -20,7 +20,7 @@ class History {
     return changed;
   }
 
-  /** The mask one step back or forward from this one; undefined where there is none. */
+  /** Return the mask one step back or forward from this one, or undefined. */
   go(back, data) {
     const [from, to] = back ? [this.past, this.future] : [this.future, this.past];
     if (from.length) to.push(data);

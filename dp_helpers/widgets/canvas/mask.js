@@ -1,5 +1,5 @@
 // The mask as numbers: 1 = repaint, 0 = keep. A grid is {data, width, height}; points are {x, y}; boxes are
-// [left, top, right, bottom], the last two exclusive. A pixel belongs to a shape when its centre lies in it: edges are
+// [left, top, right, bottom], the last two exclusive. A pixel belongs to a shape when its centre is inside, so edges are
 // hard, never grey.
 
 const WHITE = 0xffffffff, BLACK = 0xff000000; // as ImageData has them: alpha, blue, green, red
@@ -10,7 +10,7 @@ function clamp(value, low, high) {
 
 // ---- shapes: a box, and inside(x, y) -----------------------------------------------------------------------------
 
-/** The way of a round brush from one point to the next. */
+/** Return the area that a round brush covers between two points. */
 function capsule(from, to, radius) {
   const dx = to.x - from.x, dy = to.y - from.y, length2 = dx * dx + dy * dy;
   const [left, right] = [Math.min(from.x, to.x) - radius, Math.max(from.x, to.x) + radius];
@@ -26,13 +26,13 @@ function rectangle(box) {
   return { box, inside: () => true };
 }
 
-/** The ellipse that touches the sides of a box. */
+/** Return the ellipse that touches the sides of a box. */
 function ellipse(box) {
   const [left, top, right, bottom] = box, centerX = (left + right) / 2, centerY = (top + bottom) / 2;
   return { box, inside: (x, y) => ((x - centerX) / (right - left)) ** 2 + ((y - centerY) / (bottom - top)) ** 2 <= 0.25 };
 }
 
-/** The box between two points, its sides rounded to whole pixels. */
+/** Return the box between two points, its sides rounded to whole pixels. */
 function draggedBox(start, end, square) {
   let dx = end.x - start.x, dy = end.y - start.y;
   if (square) {
@@ -45,7 +45,7 @@ function draggedBox(start, end, square) {
   return [left, top, right, bottom];
 }
 
-/** Set the pixels of a shape; returns the box that they lie in. */
+/** Set the pixels of a shape. Return the box around them. */
 function fill({ data, width, height }, shape, value) {
   const [left, right] = [Math.floor(shape.box[0]), Math.ceil(shape.box[2])].map((x) => clamp(x, 0, width));
   const [top, bottom] = [Math.floor(shape.box[1]), Math.ceil(shape.box[3])].map((y) => clamp(y, 0, height));
@@ -83,7 +83,7 @@ function toPng(grid) {
   return context.canvas.toDataURL("image/png");
 }
 
-/** A grid's data from any picture, as canvas.py reads it: grey is split at the middle, transparent counts as black. */
+/** Return a grid's data from any picture, by the rules of masks.py: grey is split at 128, transparent counts as black. */
 function readMask(image, { width, height }) {
   const context = newCanvas(width, height, { willReadFrequently: true });
   context.imageSmoothingEnabled = false;

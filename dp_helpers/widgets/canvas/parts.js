@@ -1,4 +1,4 @@
-// The elements on the page: bars, buttons, sliders, the stage and the status line. What they do is in widget.js.
+// The elements on the page: bars, buttons, sliders, the stage and the status line. Their actions are in widget.js.
 
 const TOOLS = ["brush", "eraser", "rectangle", "ellipse", "move"];
 const KEYS = { // what a key does; what only Ctrl or Space does is in widget.js
@@ -70,7 +70,7 @@ class Parts {
         "square brackets the size, I inverts, Control Z undoes, plus and minus zoom, arrows move the view." });
     const group = (label, ...names) =>
       make("div", { class: "dp-group", role: "group", "aria-label": label }, ...names.map((name) => this.buttons[name]));
-    // JupyterLab reads the attribute: its own keys (B adds a cell) rest while the focus is in here.
+    // JupyterLab reads the attribute and disables its own keys (B adds a cell) while the focus is in here.
     this.root = make("div", { class: "dp-canvas", "data-lm-suppress-shortcuts": "true" },
       make("div", { class: "dp-bar" }, group("Tools", ...TOOLS), this.size.label,
         group("Changes", "undo", "redo", "invert", "clear", "open"), this.file),
@@ -91,12 +91,12 @@ class Parts {
     this.buttons.fit.setAttribute("aria-label", `${BUTTONS.fit[0]}, zoom is ${percent}`);
   }
 
-  /** Say how much of the photo the mask covers, and whether there is something to undo and to redo. */
+  /** Say how much of the photo the mask covers, and show whether there are steps to undo and redo. */
   report({ data }, { past, future }) {
     const marked = data.reduce((sum, value) => sum + value, 0), share = (100 * marked) / data.length;
     const percent = share < 1 ? "less than 1" : share > 99 && share < 100 ? "more than 99" : Math.round(share);
     this.say(marked ? `Mask covers ${percent} % of the photo` : NOTHING);
-    // Not `disabled`: that would take the focus away from whoever undoes the last step by keyboard.
+    // Not `disabled`: a disabled button loses the focus while someone undoes steps by keyboard.
     this.buttons.undo.setAttribute("aria-disabled", String(!past.length));
     this.buttons.redo.setAttribute("aria-disabled", String(!future.length));
   }

@@ -1,4 +1,4 @@
-// Mouse, pen and fingers: one draws or moves the view, two move and zoom it.
+// Mouse, pen and fingers: one pointer draws or moves the view, two pointers move and zoom it.
 
 const STROKES = ["brush", "eraser"]; // the other tools drag out a box, or the view
 
@@ -39,7 +39,7 @@ class Pointers {
     stage.setHover(event.pointerType === "touch" || this.space ? null : stage.point(event));
     if (drag?.kind === "view" && this.places.has(event.pointerId)) this.moveView(event);
     if (drag?.id !== event.pointerId) return;
-    // A stroke goes through every place since the last frame, so that it is as round as the hand's way.
+    // The stroke goes through every position since the last frame, so that it is as round as the hand's movement.
     const places = STROKES.includes(drag.kind) ? event.getCoalescedEvents?.() : null;
     for (const each of places?.length ? places : [event]) this.draw(stage.toMask(stage.point(each)), event.shiftKey);
   }
@@ -84,7 +84,7 @@ class Pointers {
     this.stage.paintMask(box);
   }
 
-  /** Shift went down or up while a box is dragged out: it is a square, or one no more. */
+  /** Shift was pressed or released while a box is dragged out: make it a square, or a free box again. */
   shift(square) {
     if (this.drag?.box) this.draw(this.drag.last, square);
   }
@@ -96,7 +96,7 @@ class Pointers {
     stage.hold(stage.toMask(before), after, before.spread ? (zoom * after.spread) / before.spread : zoom);
   }
 
-  /** The middle of the first two pointers, and how far they are apart. */
+  /** Return the middle of the first two pointers and their distance. */
   hands() {
     const [a, b = a] = [...this.places.values()];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };

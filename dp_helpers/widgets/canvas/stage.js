@@ -1,4 +1,4 @@
-// What is seen: the photo, the mask over it, its outline and the brush; zoomed and moved.
+// The picture on the page: the photo, the mask over it, its outline and the brush; zoomed and moved.
 // Points of the stage are CSS pixels from its top left corner; points of the mask are the mask's pixels.
 
 const ORANGE = 0xff009fe6; // the mask: alpha, blue, green, red
@@ -37,7 +37,7 @@ class Stage {
     return { x: this.view.x + (at.x - this.width / 2) / this.scale, y: this.view.y + (at.y - this.height / 2) / this.scale };
   }
 
-  /** Let a mask pixel lie at a stage point, as far as the photo goes. */
+  /** Move a mask pixel to a stage point, as far as the edges of the photo allow. */
   hold(pixel, at, zoom = this.view.zoom) {
     const { width, height } = this.grid, view = this.view;
     view.zoom = clamp(zoom, 1, MAX_ZOOM);
@@ -112,7 +112,7 @@ class Stage {
     if (this.hover && STROKES.includes(settings.tool)) this.paintBrush(ratio);
   }
 
-  /** The outline: the mask moved a little to eight sides, less the mask itself. */
+  /** Draw the outline: the mask moved a little in eight directions, minus the mask itself. */
   paintRing(place, thickness, smooth) {
     const { ring, context } = this, { width, height } = ring.canvas;
     ring.globalCompositeOperation = "source-over";

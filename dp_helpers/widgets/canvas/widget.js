@@ -1,4 +1,4 @@
-// The widget: ties the parts to the model. The mask goes to the kernel as one PNG data URL, when the pointer lifts.
+// The widget connects the parts with the model. When the pointer lifts, the mask goes to the kernel as one PNG data URL.
 
 const SETTINGS = ["tool", "brush_size", "overlay_opacity"];
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -120,7 +120,7 @@ class MaskView {
     this.publish();
   }
 
-  /** Take over a new mask, and send it unless nothing changed. */
+  /** Take over a new mask. Send it if something changed. */
   finish(before, after) {
     const changed = this.history.add(before, after);
     this.replace(after);
@@ -139,7 +139,7 @@ class MaskView {
     this.model.save_changes();
   }
 
-  /** Show the model's mask; what the kernel or another view set can be undone. Nothing is sent back. */
+  /** Show the model's mask, set by the kernel or by another view. It can be undone. Nothing is sent back. */
   async loadMask(undoable) {
     const { grid } = this, url = this.model.get("mask_data_url");
     if (url === this.shown) return;
@@ -158,7 +158,7 @@ class MaskView {
     }
   }
 
-  /** Put a picture's file in place of the mask, as one step; or say why not, in the words of canvas.py and catalog.py. */
+  /** Replace the mask by a picture file, as one step, or say why not, in the words of canvas.py and catalog.py. */
   async openFile(file) {
     if (!file) return; // the chooser was closed, or something else was dropped
     const { grid, model } = this, width = model.get("photo_width"), height = model.get("photo_height");
