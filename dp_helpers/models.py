@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from diffusers import (
     AutoencoderKL,
+    ConfigMixin,
     DDPMScheduler,
     DiffusionPipeline,
     ModelMixin,
@@ -40,15 +42,28 @@ def load(preset: Preset, model: str, cls: type[Loaded], **options: Any) -> Loade
     Raises:
         InputError: no source works; the message says why for each of them.
     """
-    has_weights, failures = issubclass(cls, _WITH_WEIGHTS), []
+    has_weights = issubclass(cls, _WITH_WEIGHTS)
     if has_weights:
         options = {"torch_dtype": torch.float32, "use_safetensors": True} | options
+    return _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+
+
+def load_config(preset: Preset, model: str, cls: type[ConfigMixin], **options: Any) -> dict[str, Any]:
+    """Load the configuration of a part of a pipeline, without its weights; the arguments are those of `load`."""
+    return _from_first(preset, model, cls.load_config, options, variants=False)
+
+
+def _from_first(
+    preset: Preset, model: str, read: Callable[..., Any], options: dict[str, Any], *, variants: bool
+) -> Any:
+    """Return what ``read`` returns for the first source that works. ``variants``: on the Hub try fp16 weights, too."""
+    failures = []
     for source in getattr(preset.models, model):
         place = _place(source, preset.folder)
-        on_hub = has_weights and not os.path.isdir(place)
+        on_hub = variants and not os.path.isdir(place)
         for variant in ({}, {"variant": "fp16"}) if on_hub else ({},):
             try:
-                return cls.from_pretrained(place, **options, **variant)
+                return read(place, **options, **variant)
             except OSError as error:
                 failures.append(f"{source}: {str(error).strip().splitlines()[0]}")
     raise InputError(

@@ -53,6 +53,15 @@ def test_folders_are_looked_for_without_loading_and_hub_ids_are_left_alone(prese
         models.check_sources(chosen, "inpainting", "clip", "clipseg")
 
 
+def test_a_configuration_is_read_without_the_weights(preset, family, tmp_path):
+    shutil.copytree(family / "inpainting" / "vae", tmp_path / "vae")
+    (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    chosen = presets.change(preset, models={"inpainting": [str(tmp_path / "nowhere"), str(tmp_path)]})
+    (tmp_path / "nowhere").mkdir()  # a first source that has no VAE
+    config = models.load_config(chosen, "inpainting", AutoencoderKL, subfolder="vae")
+    assert config["block_out_channels"] == models.load_vae(preset).config.block_out_channels
+
+
 def test_weights_are_fp32_unless_asked_otherwise(preset):
     assert models.load(preset, "clip", CLIPModel).dtype is torch.float32
     assert models.load(preset, "clip", CLIPModel, torch_dtype=torch.float16).dtype is torch.float16
