@@ -15,50 +15,28 @@ from ..render.products import COLORS as HEX
 from .tokenizer import RARE
 from .trainset import article, main_colors
 
-# Part of a spec: its words, and whether a product of this shape has it. `paint` may name parts that the product lacks.
-LEGS = {
-    f"leg{i}": (f"{end} {side} leg", lambda s: True)
-    for i, (end, side) in enumerate([("front", "left"), ("front", "right"), ("back", "right"), ("back", "left")])
-}
-SEATING = {
-    "left": ("left arm", lambda s: True),
-    "right": ("right arm", lambda s: True),
-    "seat": ("seat", lambda s: True),
-    "back": ("back", lambda s: True),
-    **LEGS,
-}
+LEGS = {"leg0": "front left leg", "leg1": "front right leg", "leg2": "back right leg", "leg3": "back left leg"}
+SEATING = {"left": "left arm", "right": "right arm", "seat": "seat", "back": "back", **LEGS}
 PARTS = {
     "sofa": SEATING,
     "armchair": SEATING,
-    "chair": {
-        "left": ("left post", lambda s: True),
-        "right": ("right post", lambda s: True),
-        "seat": ("seat", lambda s: True),
-        "back": ("back", lambda s: True),
-        **LEGS,
-    },
-    "table": {
-        "top": ("top", lambda s: True),
-        "left": ("apron", lambda s: s[0] >= 0.5),
-        **{name: (words, lambda s: s[1] >= 0.35) for name, (words, _) in LEGS.items()},
-    },
-    "lamp": {
-        "top": ("shade", lambda s: True),
-        "base": ("base", lambda s: True),
-        "leg0": ("stem", lambda s: s[5] >= 0.5),
-    },
-    "vase": {"left": ("left handle", lambda s: s[6] > 0.7), "right": ("right handle", lambda s: s[6] > 0.7)},
-    "mug": {"right": ("handle", lambda s: True), "top": ("inside", lambda s: True)},
-    "wall art": {
-        "base": ("frame", lambda s: True),
-        "left": ("left panel", lambda s: s[2] > 0.8),
-        "right": ("right panel", lambda s: s[2] > 0.8),
-    },
-    "t-shirt": {
-        "left": ("left sleeve", lambda s: True),
-        "right": ("right sleeve", lambda s: True),
-        "top": ("collar", lambda s: True),
-    },
+    "chair": SEATING | {"left": "left post", "right": "right post"},
+    "table": {"top": "top", "left": "apron", **LEGS},
+    "lamp": {"top": "shade", "base": "base", "leg0": "stem"},
+    "vase": {"left": "left handle", "right": "right handle"},
+    "mug": {"right": "handle", "top": "inside"},
+    "wall art": {"base": "frame", "left": "left panel", "right": "right panel"},
+    "t-shirt": {"left": "left sleeve", "right": "right sleeve", "top": "collar"},
+}
+# Parts that only some shapes have (see furniture.py and goods.py); `paint` may name parts that a product lacks.
+NEEDS = {
+    ("table", "left"): lambda s: s[0] >= 0.5,
+    ("lamp", "leg0"): lambda s: s[5] >= 0.5,
+    ("vase", "left"): lambda s: s[6] > 0.7,
+    ("vase", "right"): lambda s: s[6] > 0.7,
+    ("wall art", "left"): lambda s: s[2] > 0.8,
+    ("wall art", "right"): lambda s: s[2] > 0.8,
+    **{("table", leg): lambda s: s[1] >= 0.35 for leg in LEGS},
 }
 PLACE = {
     "sofa": "back",
@@ -117,18 +95,18 @@ def swap_sides(words: str) -> str:
 def details(meta: dict) -> dict[str, str]:
     """Return the visible parts that have colours of their own, in words: {"left arm": "yellow", "legs": "white"}."""
     spec = meta["spec"]
-    parts = PARTS[spec["class_noun"]]
+    noun, shape, paint = spec["class_noun"], spec["shape"], spec["paint"] or {}
     painted = {
-        parts[name][0]: color_name(shade)
-        for name, shade in (spec["paint"] or {}).items()
-        if name in parts and parts[name][1](spec["shape"])
+        PARTS[noun][name]: color_name(shade)
+        for name, shade in paint.items()
+        if name in PARTS[noun] and NEEDS.get((noun, name), bool)(shape)
     }
-    legs = {words: color for words, color in painted.items() if words.endswith(" leg")}
-    if spec["class_noun"] == "table" and "leg0" in (spec["paint"] or {}) and spec["shape"][1] < 0.35:
-        painted["base"] = color_name(spec["paint"]["leg0"])
+    if noun == "table" and "leg0" in paint and not NEEDS["table", "leg0"](shape):
+        painted["base"] = color_name(paint["leg0"])  # one foot in the middle
+    legs = [color for words, color in painted.items() if words.endswith(" leg")]
     if len(legs) == 4:  # one colour for most of them, the odd one told apart
-        common = max(legs.values(), key=list(legs.values()).count)
-        painted = {k: v for k, v in painted.items() if k not in legs or v != common} | {"legs": common}
+        common = max(legs, key=legs.count)
+        painted = {k: v for k, v in painted.items() if not k.endswith(" leg") or v != common} | {"legs": common}
     return {swap_sides(k): v for k, v in painted.items()} if meta.get("mirrored") else painted
 
 
