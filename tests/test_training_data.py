@@ -8,7 +8,7 @@ import torch
 
 from data.build.measure import fakes
 from data.build.render import products
-from data.build.train import bank, captions, tokenizer, unets
+from data.build.train import bank, captions, make_tiny, tokenizer, unets
 from data.build.train.options import DEVICE
 
 
@@ -144,3 +144,13 @@ def test_fakes_keep_the_surroundings_and_hide_the_product():
     assert set(kinds) == set(fakes.KINDS) and made.shape == images.shape
     assert torch.equal(made[:, :, :4, :4][shapes[:, :, :4, :4].expand(-1, 3, -1, -1) == 0],
                        images[:, :, :4, :4][shapes[:, :, :4, :4].expand(-1, 3, -1, -1) == 0])  # fmt: skip
+
+
+@pytest.mark.parametrize("init", [None, "data/tiny"])
+def test_the_plan_of_the_family_keeps_to_its_time_and_order(init):
+    stages = make_tiny.plan(100, init)
+    order = [name for stage in stages for name in stage]
+    assert set(order) == set(make_tiny.STEPS) - ({"unet-64"} if init else set())
+    assert order.index("vae") < order.index("unet") < order.index("pbe") < order.index("measure")
+    longest = [max(float(words[2]) if "--minutes" in words else 0 for words in stage.values()) for stage in stages]
+    assert sum(longest) == pytest.approx(100)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .captions import SIZES, describe, mirrored
+from .options import options
 from .tokenizer import LENGTH, build
 from .trainset import Trainset
 
@@ -49,3 +50,12 @@ def caption_ids(data: Trainset, work: Path, variants: int = 3, seed: int = 0) ->
         np.save(part, ids)
         os.replace(part, path)
     return torch.from_numpy(np.load(path))
+
+
+def main() -> None:
+    args = options(__doc__, minutes=0, batch_size=0).parse_args()
+    print(f"captions: {tuple(caption_ids(Trainset(args.data), args.work).shape)}")
+
+
+if __name__ == "__main__":
+    main()

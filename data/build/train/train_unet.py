@@ -149,7 +149,10 @@ def main() -> None:
     parser.add_argument("--candidate", choices=CANDIDATES, default="attention")
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
+    parser.add_argument("--init-run", metavar="NAME", help="start from the U-Net of a finished run in --work")
     args = parser.parse_args()
+    if args.init_run:
+        args.init = args.work / args.init_run / "unet"
     name = args.name or f"unet-{args.resolution}"
     data = Trainset(args.data)
     scenes, decorated = (Trainset(args.data.parent / folder) for folder in ("heldout", "heldout-decorated"))
