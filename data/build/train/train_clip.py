@@ -72,9 +72,9 @@ def views(data: Trainset, picks, flip: np.ndarray, rng) -> torch.Tensor:
     )
     stack = crops(stack, boxes, 128, flip)
     images, masks = stack[:, :3], stack[:, 3:]
-    paint = torch.from_numpy(rng.uniform(-1, 1, (count, 3, 1, 1))).float()
-    painted = torch.from_numpy(rng.random(count) < 0.3)[:, None, None, None]
-    return torch.where(painted, images * masks + paint * (1 - masks), images).to(DEVICE)
+    paint = torch.rand(count, 3, 1, 1, device=DEVICE) * 2 - 1
+    painted = torch.rand(count, 1, 1, 1, device=DEVICE) < 0.3
+    return torch.where(painted, images * masks + paint * (1 - masks), images)
 
 
 def anchored_loss(model: CLIPModel, tokenizer, images: torch.Tensor, metas: list[dict]):
