@@ -23,8 +23,10 @@ def same_handlers():
         signal.signal(number, handler)
 
 
-def run(folder, *, kill_at: int | None = None, line: str = "--steps 12") -> torch.nn.Module:
-    """Fit a line for 12 steps; with `kill_at`, the process is told to stop during that step."""
+def run(
+    folder, *, kill_at: int | None = None, how: int = signal.SIGTERM, line: str = "--steps 12", **settings
+) -> torch.nn.Module:
+    """Fit a line for 12 steps; with `kill_at`, the process gets the signal `how` during that step."""
     args = options.options("", minutes=1, batch_size=4).parse_args([*line.split(), "--work", str(folder)])
     torch.manual_seed(0)
     model, seen = torch.nn.Linear(3, 1), []
@@ -33,10 +35,10 @@ def run(folder, *, kill_at: int | None = None, line: str = "--steps 12") -> torc
         x = torch.from_numpy(rng.standard_normal((4, 3))).float()
         seen.append(progress)
         if kill_at is not None and len(seen) == kill_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), how)
         return (model(x) - x.sum(1, keepdim=True)).float().square().mean(), {"mean": x.mean()}
 
-    trainer.train(model, loss, "line", args, lr=1e-2, warmup=2, ema=0.5, log_every=4)
+    trainer.train(model, loss, "line", args, lr=1e-2, warmup=2, ema=0.5, log_every=4, **settings)
     return model
 
 
@@ -48,6 +50,17 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     assert (tmp_path / "killed/line/log.csv").read_text().count("step") == 1  # one header
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 6])
+def test_a_run_survives_kill_9(tmp_path, kill_at):
+    if (child := os.fork()) == 0:
+        run(tmp_path / "killed", kill_at=kill_at, how=signal.SIGKILL, checkpoint_minutes=0)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    resumed, whole = run(tmp_path / "killed"), run(tmp_path / "whole")
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_finished_run_is_left_alone_and_made_anew_when_asked(tmp_path):
