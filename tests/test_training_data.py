@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.build.measure import fakes
+from data.build.measure import fakes, judge, tries
 from data.build.render import products
 from data.build.train import bank, captions, make_tiny, tokenizer, unets
 from data.build.train.options import DEVICE
@@ -154,3 +154,22 @@ def test_the_plan_of_the_family_keeps_to_its_time_and_order(init):
     assert order.index("vae") < order.index("unet") < order.index("pbe") < order.index("measure")
     longest = [max(float(words[2]) if "--minutes" in words else 0 for words in stage.values()) for stage in stages]
     assert sum(longest) == pytest.approx(100)
+
+
+def test_an_outline_counts_by_its_form_alone():
+    box, small = np.zeros((32, 32), bool), np.zeros((32, 32), bool)
+    box[4:28, 2:30], small[10:14, 10:20] = True, True
+    assert (
+        judge.fill_box(box).all() and judge.fill_box(small).all() and not judge.fill_box(np.zeros((32, 32), bool)).any()
+    )
+    disc = np.hypot(*(np.mgrid[:32, :32] - 15.5)) < 12
+    outlines = judge.Silhouettes.__new__(judge.Silhouettes)
+    outlines.shapes = {"mug": judge.fill_box(disc).reshape(1, -1)}
+    assert outlines.nearest(disc, "mug") == 1 and outlines.nearest(box, "mug") == pytest.approx(np.pi / 4, abs=0.03)
+
+
+def test_what_the_judge_sees_is_compared_with_what_was_asked():
+    order = {"class_noun": "mug", "colors": {"red", "white"}, "pattern": "striped", "color2": "white"}
+    seen = {"class_noun": "mug", "color": "white", "pattern": "checked", "palette": {"white", "red"}}
+    assert tries.answers(order, seen) == {"class": True, "color": True, "pattern": False, "color2": True}
+    assert not tries.answers(order, seen | {"class_noun": judge.REJECTED})["class"]

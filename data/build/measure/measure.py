@@ -6,7 +6,7 @@ of a held-out scene and ask for another colour; the pattern tries ask for a patt
 show a catalogue picture of another product of that class. Of stripes and checks, which give two colours the same area,
 either colour counts as the main one. A judge that learnt from true renders and from fakes (judge.py) names what was
 painted; the part judge has its own figures. For `benchmark` see benchmark.py; it fine-tunes all catalogue items first,
-unless strips has.
+unless the gallery has.
 """
 
 from __future__ import annotations
