@@ -223,7 +223,7 @@ _RULES = [
     ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
     ("finetune", "save_dtype", "float16 or float32", ("float16", "float32").__contains__),
     ("finetune", "prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
-    ("finetune", "augment_scale", "two shares, 0.1 to 1, smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
+    ("finetune", "augment_scale", "two shares, 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
     ("finetune", "augment_shift augment_background", *_SHARE),
     ("inpaint", "num_inference_steps crop_scale", *_COUNT),
     ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
