@@ -23,6 +23,7 @@ MODULES = {
     "runs": "a finished fine-tuning run: its modules and its record, saved and loaded",
     "finetune": "from an item to a run",
     "inpaint": "from a photo and a mask to the painted photo",
+    "baselines": "the painters to compare with: title, description, Paint by Example, paste-in",
     "evaluation.metrics": "pictures in, a number out",
     "plots": "every figure",
     "widgets.canvas": "paint a mask with the mouse, a pen or a finger",

@@ -106,6 +106,7 @@ class Preset:
     models: Models
     resolution: int = 512  # pixels, a side
     token: str = "nbsn"  # the rare word that will mean the item
+    allow_bin: tuple[str, ...] = ()  # sources of [models] that may be read from .bin where they have no safetensors
     segment: Segment = field(default_factory=Segment)
     masks: Masks = field(default_factory=Masks)
     finetune: Finetune = field(default_factory=Finetune)
@@ -221,11 +222,7 @@ _RULES = [
     ("finetune.mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
     ("finetune.save_dtype", "float16 or float32", ("float16", "float32").__contains__),
     ("finetune.prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
-    (
-        "finetune.augment_scale",
-        "two shares from 0.1 to 1, the smaller first",
-        lambda two: 0.1 <= two[0] <= two[1] <= 1,
-    ),
+    ("finetune.augment_scale", "two shares from 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
     ("finetune.augment_shift finetune.augment_background", *_SHARE),
     ("inpaint.num_inference_steps inpaint.crop_scale", *_COUNT),
     ("inpaint.strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
