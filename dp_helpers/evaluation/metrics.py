@@ -1,4 +1,4 @@
-"""Metrics: pictures in, a number out."""
+"""The metrics of the paper: CLIP score, and whether the context is preserved."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..presets import Preset
 
 
 def clip_score(image: Image.Image, references: Sequence[Image.Image], mask: Image.Image, preset: Preset) -> float:
-    """Compute the CLIP score of section 5.1: how similar is the painted region to the item? Higher is better.
+    """Compute the CLIP score of section 5.1: how similar is the painted region to the item?
 
-    The score is the greatest cosine similarity, -1 to 1, between the CLIP image embedding of the painted region
-    and those of the reference photos. The region is the crop of the mask's box, as in the evaluation tool of Paint
-    by Example, which the paper follows.
+    Formula: max over references r of cos(CLIP(region), CLIP(r)). The region is the crop of the mask's box, as in the
+    evaluation tool of Paint by Example (arXiv 2211.13227), which the paper follows.
+    Range: -1 to 1. Higher is better. Near-identical items score alike (arXiv 2604.01973): see `retrieval`.
 
     Args:
         image: the painted photo.
@@ -51,7 +51,11 @@ def image_embeddings(images: Sequence[Image.Image], preset: Preset) -> torch.Ten
 
 
 def outside_max_change(before: Image.Image, after: Image.Image, mask: Image.Image) -> int:
-    """Return the greatest change of any channel of any pixel outside the mask, in levels of 0 to 255; 0 is perfect.
+    """Return the greatest change outside the mask: is the context preserved?
+
+    Formula: max of |after - before| over all pixels outside the mask and all channels, in levels.
+    Range: 0 to 255. Lower is better, and 0 is what pasting under the mask must reach.
+    Source: the objective of section 3.1, that the regions outside the mask remain as they are.
 
     Args:
         before, after: the photo and the painted photo, of one size.
