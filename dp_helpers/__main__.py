@@ -108,7 +108,7 @@ def inpaint(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
-    preset, data = _preset(options), find_data()
+    preset, data = _preset(options), options.data or find_data()
     check_can_write(options.out)
     _quiet()
     from .evaluation import benchmark, report
@@ -124,7 +124,7 @@ def evaluate(options: argparse.Namespace) -> None:
         pairs,
         range(options.seeds),
         preset=preset,
-        gallery_items=load_gallery_items(data),
+        gallery_items=load_gallery_items(data, options.items),
         folder=options.out,
     )
     command = " ".join(["python -m dp_helpers", *options.words])
@@ -226,7 +226,8 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command(evaluate)
     added.add_argument("--out", type=Path, required=True, help="folder of rows, report and pictures")
-    added.add_argument("--items", nargs="+", metavar="ITEM", help="default: all items of data/benchmark")
+    added.add_argument("--data", type=Path, help="folder with catalog/ and contexts/, or MureCom (default: data/)")
+    added.add_argument("--items", nargs="+", metavar="ITEM", default=[], help="default: all items of the pairs")
     added.add_argument(
         "--painters", nargs="+", metavar="PAINTER", help="default: all; the first is compared with the others"
     )

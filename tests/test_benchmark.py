@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from dp_helpers import inpaint, presets
 from dp_helpers.__main__ import main
 from dp_helpers.errors import InputError
 from dp_helpers.evaluation import benchmark, report
+from dp_helpers.evaluation import rows as rows_file
 from dp_helpers.evaluation.pairs import load_gallery_items, load_pairs
 
 REFERENCES = {"true-picture", "untouched-photo", "paste-in", "wrong-item"}
@@ -22,7 +25,7 @@ def make_data(folder):
     """Two items, a twin of the first, two contexts, and three pairs; one of them shows the twin and the turned item."""
     for name in ("blue-box", "red-box"):
         make_item(folder / "catalog" / name, title=name.replace("-", " "))
-    make_item(folder / "twins" / "red-box-1", twin_of="red-box")
+    make_item(folder / "twins" / "red-box-1", count=2, twin_of="red-box")
     rng = np.random.default_rng(0)
     for name in ("hall", "kitchen"):
         context = folder / "contexts" / name
@@ -68,7 +71,7 @@ class Painter:
 
 def run(data, preset, folder, painter, seeds=2, items=None):
     options = {"preset": preset, "gallery_items": load_gallery_items(data), "folder": folder}
-    return benchmark.run({"fake": lambda item, masks: painter}, load_pairs(data, items), range(seeds), **options)
+    return benchmark.run({"fake": lambda item, masks: painter}, load_pairs(data, items or []), range(seeds), **options)
 
 
 def without_seconds(rows):
@@ -90,7 +93,7 @@ def test_every_pair_is_painted_with_every_seed_next_to_floors_and_ceilings(whole
     expected |= {("red-box--hall", name, 0) for name in ("twin-1", "turned-15")}
     assert found == expected and len(rows) == len(expected)
     for row in rows:
-        with Image.open(benchmark.picture_path(folder, row["pair"], row["painter"], row["seed"])) as picture:
+        with Image.open(rows_file.picture_path(folder, row["pair"], row["painter"], row["seed"])) as picture:
             assert picture.size == (48, 40)
 
 
@@ -116,7 +119,7 @@ def test_of_variants_the_one_with_the_greatest_clip_score_counts(data, preset, w
 def test_killed_run_goes_on_where_it_stopped(data, preset, whole, tmp_path, killed_at):
     with pytest.raises(KeyboardInterrupt):
         run(data, preset, tmp_path, Painter(killed_at))
-    before = benchmark.read_rows(tmp_path)
+    before = rows_file.read_rows(tmp_path)
     with (tmp_path / "rows.csv").open("a") as file:  # the kill came in the middle of a line
         file.write("red-box--hall,red-b")
     painter = Painter()
@@ -142,6 +145,50 @@ def test_rows_of_another_preset_or_gallery_are_not_mixed(data, preset, tmp_path)
     options = {"preset": preset, "gallery_items": load_gallery_items(data)[:2], "folder": tmp_path}
     with pytest.raises(InputError, match="another gallery"):
         benchmark.run({}, load_pairs(data), [0], **options)
+
+
+def test_an_item_has_no_more_views_in_the_gallery_than_its_twin(data):
+    photos = {item.name: [path.name for path in item.paths] for item in load_gallery_items(data)}
+    both = ["photo-1.png", "photo-2.png"]
+    assert photos == {"blue-box": [*both, "photo-3.png"], "red-box": both, "red-box-1": both}
+    assert all(len(item.photos) == len(item.own_masks) == len(item.paths) for item in load_gallery_items(data))
+
+
+def test_products_and_photos_of_ones_own_need_no_true_pictures(data, preset, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(data / "catalog" / "red-box", own / "catalog" / "red-box")
+    shutil.copytree(data / "contexts", own / "contexts")
+    (own / "contexts" / "hall" / "context.json").write_text('{"fits": ["mug"]}')
+    assert [pair.name for pair in load_pairs(own)] == ["red-box--kitchen"]  # an armchair does not fit the hall
+    rows = run(own, preset, tmp_path / "out", Painter(), seeds=1)
+    assert {row["painter"] for row in rows} == {"fake", "paste-in", "untouched-photo"}  # no other item to be wrong
+    assert all(math.isnan(row["color_difference"]) and math.isfinite(row["clip_score"]) for row in rows)
+    path = report.write_report(rows, ["fake"], load_pairs(own), preset, tmp_path / "out", "command")
+    assert "no pictures of near-twins" in path.read_text()
+
+
+def test_murecom(tmp_path):
+    for category, word in (("Coffee_cup", "Coffee cup"), ("Box", "Box")):
+        for number in (1, 2):
+            folder = tmp_path / category / f"fg{number}"
+            folder.mkdir(parents=True)
+            for index in range(3):
+                product_photo(index).save(folder / f"{index}.jpg")
+                Image.new("L", (48, 40), 255).save(folder / f"{index}.png")
+        (tmp_path / category / "bg").mkdir()
+        for index in range(2):
+            Image.new("RGB", (60, 50), "grey").save(tmp_path / category / "bg" / f"{index}.jpg")
+        (tmp_path / category / "bg" / "bbox.txt").write_text(f"{word} 0.jpg 10 5 29 44\n{word} 1.jpg 40 10 70 60\n")
+    pairs = load_pairs(tmp_path, ["Coffee_cup-fg2"])
+    assert [pair.name for pair in pairs] == ["Coffee_cup-fg2--0", "Coffee_cup-fg2--1"]
+    assert [pair.mask.getbbox() for pair in pairs] == [(10, 5, 30, 45), (40, 10, 60, 50)]
+    assert pairs[0].item.class_noun == "coffee cup" and pairs[0].truth is None
+    assert pairs[0].item.own_masks[0].getbbox() == (0, 4, 48, 44) and len(pairs[0].item.photos) == 3
+    assert [item.name for item in load_gallery_items(tmp_path, ["Coffee_cup-fg2"])] == [
+        "Coffee_cup-fg1",
+        "Coffee_cup-fg2",
+    ]
+    assert len(load_pairs(tmp_path)) == 8
 
 
 def test_unknown_items_and_painters_are_refused(data, preset, tmp_path):

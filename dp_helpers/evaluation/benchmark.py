@@ -7,16 +7,12 @@ the turned item are added where data/benchmark holds pictures of them.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -24,31 +20,15 @@ from tqdm.auto import tqdm
 from .. import baselines, finetune, inpaint, segment
 from ..catalog import Item
 from ..errors import InputError
-from ..files import whole_file
 from ..presets import Preset
 from . import metrics, retrieval, silhouette, truth
 from .pairs import Pair
+from .rows import METRICS, Row, append_row, check_conditions, picture_path, read_rows
 
 Painter = Callable[..., inpaint.Result]
 MakePainter = Callable[[Item, Sequence[Image.Image]], Painter]
-Row = dict[str, Any]
 
 PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
-METRICS = {  # column: what is better
-    "clip_score": "higher",
-    "rank": "lower",
-    "reciprocal_rank": "higher",
-    "top1": "higher",
-    "color_difference": "lower",
-    "structural_similarity": "higher",
-    "patch_distance": "lower",
-    "seam_ratio": "nearer to 1",
-    "containment": "lower",
-    "aspect_error": "lower",
-    "outside_max_change": "lower",
-}
-_PASTED = ("paste-in", "wrong-item")
-COLUMNS = ("pair", "item", "painter", "seed", "variant", "seconds", *METRICS)
 
 
 def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -> dict[str, MakePainter]:
@@ -99,13 +79,14 @@ def run(
     Raises:
         InputError: ``folder`` holds rows of another preset or gallery.
     """
-    _check_conditions(folder, preset, gallery_items)
+    check_conditions(folder, preset, gallery_items)
     rows = read_rows(folder)
     done = {(row["pair"], row["painter"], row["seed"]) for row in rows}
-    plan = _plan(painters, pairs, list(seeds))
+    references = _reference_makers(preset, gallery_items)
+    plan = _plan(painters, references, pairs, list(seeds))
     todo = [task for task in plan if (task.pair.name, task.painter, task.seed) not in done]
     gallery = retrieval.make_gallery(gallery_items, preset) if todo else None
-    makers = dict(painters) | _reference_makers(preset, gallery_items)
+    makers = dict(painters) | references
     with tqdm(total=len(plan), initial=len(plan) - len(todo), desc="evaluate", unit="picture") as bar:
         for (_, name), tasks in groupby(todo, key=lambda task: (task.pair.item.name, task.painter)):
             first, *more = tasks
@@ -119,43 +100,26 @@ def run(
 
 
 def measure(image: Image.Image, pair: Pair, gallery: retrieval.Gallery, preset: Preset) -> dict[str, float]:
-    """Compute all `METRICS` of a painted photo."""
+    """Compute all `METRICS` of a painted photo; those that need a true picture are nan where there is none."""
     found = retrieval.find(image, pair.mask, pair.item.name, gallery, preset)
     painted = silhouette.silhouette(image, pair.mask, pair.item.class_noun, preset)
-    return {
+    values = dict.fromkeys(METRICS, math.nan) | {
         "clip_score": metrics.clip_score(image, pair.item.photos, pair.mask, preset),
         "rank": found.rank,
         "reciprocal_rank": found.reciprocal_rank,
         "top1": found.top1,
+        "containment": silhouette.containment(painted, pair.mask),
+        "outside_max_change": metrics.outside_max_change(pair.context.photo, image, pair.mask),
+    }
+    if pair.truth is None:
+        return values
+    return values | {
         "color_difference": truth.color_difference(image, pair.truth, pair.item_mask),
         "structural_similarity": truth.structural_similarity(image, pair.truth, pair.item_mask),
         "patch_distance": truth.patch_distance(image, pair.truth, pair.item_mask, preset),
         "seam_ratio": truth.seam_ratio(image, pair.truth, pair.mask),
-        "containment": silhouette.containment(painted, pair.mask),
         "aspect_error": silhouette.aspect_error(painted, pair.item_mask),
-        "outside_max_change": metrics.outside_max_change(pair.context.photo, image, pair.mask),
     }
-
-
-def read_rows(folder: Path) -> list[Row]:
-    """Read rows.csv. A last line that a kill has cut off is removed from the file."""
-    path = folder / "rows.csv"
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        text = text[: text.rfind("\n") + 1]
-        with whole_file(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    kinds = {"pair": str, "item": str, "painter": str, "seed": int, "variant": int}
-    return [
-        {key: kinds.get(key, float)(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))
-    ]
-
-
-def picture_path(folder: Path, pair: str, painter: str, seed: int) -> Path:
-    """Return where the picture of a row is kept."""
-    return folder / "pictures" / pair / f"{painter}-{seed}.png"
 
 
 @dataclass(frozen=True)
@@ -165,27 +129,32 @@ class _Task:
     seed: int
 
 
-def _plan(painters: Iterable[str], pairs: Sequence[Pair], seeds: Sequence[int]) -> list[_Task]:
+def _plan(
+    painters: Iterable[str], references: Iterable[str], pairs: Sequence[Pair], seeds: Sequence[int]
+) -> list[_Task]:
     """Return all tasks, those of one item and one painter together."""
     tasks = []
     for item in dict.fromkeys(pair.item.name for pair in pairs):
         own = [pair for pair in pairs if pair.item.name == item]
         tasks += [_Task(pair, name, seed) for name in painters for pair in own for seed in seeds]
-        tasks += [_Task(pair, name, 0) for name in _PASTED for pair in own]
+        tasks += [_Task(pair, name, 0) for name in references for pair in own]
         tasks += [_Task(pair, name, 0) for pair in own for name in pair.pictures]
     return tasks
 
 
 def _reference_makers(preset: Preset, items: Sequence[Item]) -> dict[str, MakePainter]:
     """Return the painters of the floors: the item pasted, and the next item of the gallery pasted instead of it."""
+    items = [item for item in items if "twin_of" not in item.info]
+    following = {item.name: other for item, other in zip(items, [*items[1:], items[0]], strict=True)}
+
+    def pasted(item: Item, object_masks: Sequence[Image.Image]) -> Painter:
+        return baselines.paste_in(preset, item, object_masks)
 
     def wrong(item: Item, _: Sequence[Image.Image]) -> Painter:
-        names = [other.name for other in items if "twin_of" not in other.info]
-        name = names[(names.index(item.name) + 1) % len(names)]
-        other = next(other for other in items if other.name == name)
+        other = following[item.name]
         return baselines.paste_in(preset, other, segment.object_masks(other, preset))
 
-    return dict(zip(_PASTED, (lambda item, masks: baselines.paste_in(preset, item, masks), wrong), strict=True))
+    return {"paste-in": pasted} | ({"wrong-item": wrong} if len(items) > 1 else {})
 
 
 def _paint_and_measure(
@@ -210,32 +179,5 @@ def _paint_and_measure(
     about = {"pair": pair.name, "item": pair.item.name, "painter": task.painter, "seed": task.seed, "variant": variant}
     row = about | {"seconds": round(seconds, 2)} | measure(results[variant].image, pair, gallery, preset)
     row = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
-    _append(folder / "rows.csv", row)
+    append_row(folder, row)
     return row
-
-
-def _append(path: Path, row: Row) -> None:
-    """Append one row as a whole line, on disk before this returns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    if not path.exists() or path.stat().st_size == 0:
-        writer.writeheader()
-    writer.writerow(row)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _check_conditions(folder: Path, preset: Preset, gallery_items: Sequence[Item]) -> None:
-    """Write down what the rows of a folder depend on, or compare it with what is written there."""
-    conditions = {"columns": COLUMNS, "gallery": [item.name for item in gallery_items], "preset": preset.as_dict()}
-    conditions, path = json.loads(json.dumps(conditions)), folder / "conditions.json"
-    if not path.is_file():
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(conditions, indent=2) + "\n", encoding="utf-8")
-        return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    changed = [name for name, value in conditions.items() if before.get(name) != value]
-    if changed:
-        raise InputError(f"{folder} holds rows with another {' and '.join(changed)}: name a new folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from .. import catalog, plots, runs
 from ..files import whole_file
 from ..presets import Preset
 from . import statistics
-from .benchmark import METRICS, Row, picture_path
 from .pairs import Pair
+from .rows import METRICS, Row, picture_path
 
 PAPER = {"dreampaint": 0.70, "paint-by-example": 0.68, "title": 0.62}  # the paper's Table 1
 _SHOWN = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
@@ -63,9 +64,13 @@ def gallery(rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair],
     for name in chosen:
         pair = by_name[name]
         painted = [catalog.load_photo(picture_path(folder, name, painter, seed)) for painter in painters]
-        images += [plots.overlay(pair.context.photo, pair.mask), *pair.item.photos[:2], *painted, pair.truth]
-        labels += ["photo and mask", "reference", "reference", *painters, "true picture"]
-    return plots.image_grid(images, labels, columns=4 + len(painters), title="best, median and worst by rank")
+        photos = pair.item.photos
+        references = [photos[0], photos[len(photos) // 2]]  # the first and the middle one
+        shown = [plots.overlay(pair.context.photo, pair.mask), *references, *painted, pair.truth]
+        names = ["photo and mask", "reference", "reference", *painters, "true picture"]
+        count = len(names) - (pair.truth is None)
+        images, labels = images + shown[:count], labels + names[:count]
+    return plots.image_grid(images, labels, columns=count, title="best, median and worst by rank")
 
 
 def ranked_pairs(rows: Sequence[Row], painter: str) -> list[str]:
@@ -89,7 +94,7 @@ def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset
     counts = f"{len({pair.item.name for pair in pairs})} items, {len(pairs)} pairs, {pictures} painted pictures"
     parts = [
         f"# Evaluation with the preset {preset.name}\n",
-        f"Command: `{command}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  \nVersions: {versions}.\n",
+        f"Command: `{command}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  \nCommit {_commit()}; {versions}.\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better.\n",
         "## Painters, floors and ceilings\n",
@@ -98,13 +103,22 @@ def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset
         f"## Paired differences: {painters[0]} less another painter\n",
         f"Each cell is the mean difference with its interval, then the number of items in which {painters[0]} is",
         "better and worse, then p of the two-sided sign test.\n",
-        _differences(rows, painters[0], [*painters[1:], *references]),
+        _differences(rows, painters[0], painters[1:]),
         "## Gallery\n",
         "![Photo and mask, references, one picture of each painter, true picture, for three pairs](gallery.png)\n",
         f"The three pairs are the best, the median and the worst of {painters[0]} at seed {seeds[0]}: first by its",
         "rank in retrieval, then by its CLIP score.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _commit() -> str:
+    """Return the commit that is checked out, or "unknown"."""
+    try:
+        options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
+        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], **options).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _means(rows, names: Sequence[str]) -> str:
@@ -126,7 +140,8 @@ def _differences(rows, first: str, others: Sequence[str]) -> str:
         for metric, better in directed.items():
             found = statistics.difference(rows, metric, first, other)
             wins, losses = (found.higher, found.lower) if better == "higher" else (found.lower, found.higher)
-            cells[f"{metric} {_SHOWN[better]}"] = f"{found.estimate} {wins}:{losses} p {found.p:.3f}"
+            text = f"{found.estimate} {wins}:{losses} p {found.p:.3f}" if found.estimate.n else "-"
+            cells[f"{metric} {_SHOWN[better]}"] = text
         table.append({f"{first} less": other} | cells)
     return statistics.to_markdown(table)
 
