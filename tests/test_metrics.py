@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from dp_helpers import catalog, files, presets
 from dp_helpers.errors import InputError
-from dp_helpers.evaluation import metrics, retrieval, silhouette, truth
+from dp_helpers.evaluation import metrics, pairs, retrieval, silhouette, truth
 
 # item, its pair, a pair of the same context with another item
 CASES = [
@@ -169,10 +169,37 @@ def test_aspect_error():
 
 
 def test_a_tie_counts_against_the_item(preset, item):
-    twin = torch.nn.functional.normalize(torch.ones(3, 8), dim=-1)
-    gallery = retrieval.Gallery({"red-box": twin, "its-twin": twin, "another": -twin})
-    mask = full(item.photos[0])
-    assert retrieval.find(item.photos[0], mask, "red-box", gallery, preset).rank in (2, 3)
+    features = torch.nn.functional.normalize(torch.ones(1, 16), dim=-1)
+    twin = [retrieval.Product(features, torch.ones(1))]
+    gallery = retrieval.Gallery({"red-box": twin, "its-twin": twin})
+    assert retrieval.find(item.photos[0], full(item.photos[0]), "red-box", gallery, preset).rank == 2
+
+
+def test_painted_patches_under_the_mask_count_and_no_others(tiny, items, gallery):
+    item = items[0]
+    photo = Image.new("RGB", (512, 256), "grey")
+    photo.paste(item.photos[0], (256, 0))
+    sides = [square((left, 0, left + 256, 256), photo.size) for left in (0, 256)]
+    blank, shown = (retrieval.find(photo, mask, item.name, gallery, tiny) for mask in sides)
+    assert shown.rank == 1 and shown.similarity > blank.similarity + 0.2
+
+
+def test_item_is_told_from_its_near_twins_more_often_than_by_the_clip_score(tiny, items):
+    data = files.find_data()
+    searched = retrieval.make_gallery(pairs.load_gallery_items(data), tiny)
+    above, above_by_clip, cases = 0, 0, 0
+    for pair in pairs.load_pairs(data):
+        for name in [name for name in pair.others if name.startswith("twin-")]:
+            true, twin = (
+                retrieval.find(picture, pair.mask, pair.item.name, searched, tiny).similarity
+                for picture in (pair.truth, pair.others[name])
+            )
+            clip = [
+                metrics.clip_score(one, pair.item.photos, pair.mask, tiny) for one in (pair.truth, pair.others[name])
+            ]
+            above, above_by_clip, cases = above + (true > twin), above_by_clip + (clip[0] > clip[1]), cases + 1
+    print(f"the true picture scores above its twin in {above} of {cases} cases; by CLIP score in {above_by_clip}")
+    assert cases >= 24 and above >= 0.75 * cases
 
 
 @pytest.mark.parametrize("name", ["color_difference", "structural_similarity", "seam_ratio"])

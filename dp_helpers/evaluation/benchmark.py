@@ -105,6 +105,7 @@ def measure(image: Image.Image, pair: Pair, gallery: retrieval.Gallery, preset: 
     painted = silhouette.silhouette(image, pair.mask, pair.item.class_noun, preset)
     values = dict.fromkeys(METRICS, math.nan) | {
         "clip_score": metrics.clip_score(image, pair.item.photos, pair.mask, preset),
+        "similarity": found.similarity,
         "rank": found.rank,
         "reciprocal_rank": found.reciprocal_rank,
         "top1": found.top1,

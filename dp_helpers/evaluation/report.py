@@ -83,12 +83,6 @@ def ranked_pairs(rows: Sequence[Row], painter: str) -> list[str]:
 def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, command: str) -> str:
     seeds = sorted({row["seed"] for row in rows if row["painter"] in painters})
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
-    above, cases = statistics.share_above(rows, "clip_score", "true-picture", "twin-")
-    tested = (
-        f"**Test of retrieval:** the true picture scores above its near-twin in {above} of {cases} cases."
-        if cases
-        else "**Retrieval is not tested here:** data/benchmark holds no pictures of near-twins."
-    )
     references = [name for name in dict.fromkeys(row["painter"] for row in rows) if name not in painters]
     pictures = sum(row["painter"] in painters for row in rows)
     counts = f"{len({pair.item.name for pair in pairs})} items, {len(pairs)} pairs, {pictures} painted pictures"
@@ -99,17 +93,26 @@ def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset
         "averaged first. The arrow says which way is better.\n",
         "## Painters, floors and ceilings\n",
         _means(rows, [*painters, *references]),
-        tested + "\n",
-        f"## Paired differences: {painters[0]} less another painter\n",
-        f"Each cell is the mean difference with its interval, then the number of items in which {painters[0]} is",
-        "better and worse, then p of the two-sided sign test.\n",
-        _differences(rows, painters[0], painters[1:]),
+        _metric_test(rows) + "\n",
+        *_paired(rows, painters),
         "## Gallery\n",
-        "![Photo and mask, references, one picture of each painter, true picture, for three pairs](gallery.png)\n",
-        f"The three pairs are the best, the median and the worst of {painters[0]} at seed {seeds[0]}: first by its",
+        "![Photo and mask, references, one picture of each painter, true picture](gallery.png)\n",
+        f"The pairs are the best, the median and the worst of {painters[0]} at seed {seeds[0]}: first by its",
         "rank in retrieval, then by its CLIP score.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _metric_test(rows) -> str:
+    """Say how often the true picture scores above the near-twin in the same scene, for both similarities."""
+    shares = [statistics.share_above(rows, metric, "true-picture", "twin-") for metric in ("similarity", "clip_score")]
+    if not shares[0][1]:
+        return "**Retrieval is not tested here:** there are no pictures of near-twins in the same scenes."
+    (above, cases), (clip, _) = shares
+    return (
+        f"**Test of the metrics:** the true picture scores above its near-twin in {above} of {cases} cases by the "
+        f"similarity of retrieval, and in {clip} of {cases} by the CLIP score."
+    )
 
 
 def _commit() -> str:
@@ -130,6 +133,18 @@ def _means(rows, names: Sequence[str]) -> str:
         items = len({row["item"] for row in rows if row["painter"] == name})
         table.append({"": name, "items": items} | cells)
     return statistics.to_markdown(table)
+
+
+def _paired(rows, painters: Sequence[str]) -> list[str]:
+    """Return the section that compares the first painter with the others, if there are others."""
+    if len(painters) < 2:
+        return []
+    return [
+        f"## Paired differences: {painters[0]} less another painter\n",
+        f"Each cell is the mean difference with its interval, then the number of items in which {painters[0]} is",
+        "better and worse, then p of the two-sided sign test.\n",
+        _differences(rows, painters[0], painters[1:]),
+    ]
 
 
 def _differences(rows, first: str, others: Sequence[str]) -> str:

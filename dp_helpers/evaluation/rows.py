@@ -18,6 +18,7 @@ from ..presets import Preset
 Row = dict[str, Any]
 METRICS = {  # column: what is better
     "clip_score": "higher",
+    "similarity": "higher",
     "rank": "lower",
     "reciprocal_rank": "higher",
     "top1": "higher",

@@ -6,19 +6,16 @@ The paper had no true pictures. Ours are rendered, so the comparison can go pixe
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
-import torch
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity as ssim
-from transformers import CLIPImageProcessor, CLIPVisionModel
 
-from .. import models
 from ..errors import InputError
 from ..presets import Preset
 from ..squares import cut, square_around
+from .metrics import patch_features, patch_shares
 
 
 def color_difference(image: Image.Image, truth: Image.Image, item_mask: Image.Image) -> float:
@@ -53,7 +50,6 @@ def structural_similarity(image: Image.Image, truth: Image.Image, item_mask: Ima
     return float(values[inside].mean())
 
 
-@torch.no_grad()
 def patch_distance(image: Image.Image, truth: Image.Image, item_mask: Image.Image, preset: Preset) -> float:
     """Return the distance of patch features on the item: does each place show what it should show?
 
@@ -68,13 +64,9 @@ def patch_distance(image: Image.Image, truth: Image.Image, item_mask: Image.Imag
     """
     _inside(image, truth, item_mask)
     box = square_around(item_mask.getbbox(), item_mask.size, 1.0)
-    model, processor = _load_vision_tower(preset)
-    side, patch = model.config.image_size, model.config.patch_size
-    squares = [cut(picture.convert("RGB"), box).resize((side, side), Image.BICUBIC) for picture in (image, truth)]
-    features = model(**processor(squares, return_tensors="pt")).last_hidden_state[:, 1:].float()  # without [CLS]
-    distances = 1 - torch.nn.functional.cosine_similarity(features[0], features[1], dim=-1)
-    grid = side // patch
-    weights = np.asarray(cut(item_mask, box, outside=0).resize((grid, grid), Image.BOX), dtype=np.float64).ravel()
+    one, other = patch_features([cut(picture, box) for picture in (image, truth)], preset)
+    distances = 1 - (one * other).sum(dim=-1)
+    weights = patch_shares(cut(item_mask, box, outside=0), len(distances))
     return max(0.0, float(np.average(distances.numpy(), weights=weights)))
 
 
@@ -115,8 +107,3 @@ def _inside(image: Image.Image, truth: Image.Image, mask: Image.Image) -> np.nda
     if not image.size == truth.size == mask.size or not inside.any():
         raise InputError("Painted photo, true picture and mask must have one size, and the mask may not be empty.")
     return inside
-
-
-@lru_cache(maxsize=1)
-def _load_vision_tower(preset: Preset) -> tuple[CLIPVisionModel, CLIPImageProcessor]:
-    return models.load(preset, "clip", CLIPVisionModel).eval(), models.load(preset, "clip", CLIPImageProcessor)
