@@ -3,12 +3,13 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks address lint data tiny environments
+.PHONY: help setup demo test notebooks gallery address lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
 	@echo "make notebooks   execute the lessons, write outputs and README's picture (LESSONS=\"00_start_here\" for some)"
+	@echo "make gallery   draw README's gallery of all twelve products (fine-tunes each of them first, once)"
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
@@ -29,6 +30,9 @@ ifndef LESSONS
 	@$(PY) -c "from PIL import Image; picture = Image.open('out/demo/figure.png').convert('RGB'); \
 	picture.thumbnail((1400, 1400), Image.LANCZOS); picture.save('docs/demo.png', optimize=True)"
 endif
+
+gallery: .venv/.stamp
+	@$(PY) -m data.build.measure.gallery
 
 address: .venv/.stamp
 	@$(PY) notebooks/execute.py --sources

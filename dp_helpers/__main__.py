@@ -1,4 +1,4 @@
-"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | check``.
+"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | evaluate | check``.
 
 Status lines and progress bars go to stderr, results to stdout. Wrong input ends with one sentence on stderr and exit
 code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
@@ -21,6 +21,7 @@ DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "captain-t-shirt", "mannequin-ben", "rectan
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else arguments
     try:
         return options.command(options) or 0
     except InputError as error:
@@ -105,6 +106,31 @@ def inpaint(options: argparse.Namespace) -> None:
     prompt = options.prompt or run.prompt
     _say(f"painting {prompt!r}")
     print(painting.save_result(painter(photo, mask, prompt=prompt, seed=options.seed), options.out))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
+    preset, data = _preset(options), options.data or find_data()
+    check_can_write(options.out)
+    _quiet()
+    from .evaluation import benchmark, report
+    from .evaluation.pairs import load_gallery_items, load_pairs
+
+    pairs, painters = load_pairs(data, options.items), options.painters or benchmark.PAINTERS
+    if options.quick:
+        pairs, options.seeds = [pair for pair in pairs if pair.item.name == pairs[0].item.name][:2], 1
+    makers = benchmark.make_painters(preset, options.runs, painters)
+    _say(f"{len(pairs)} pairs, {options.seeds} seeds, painters: {', '.join(painters)}")
+    rows = benchmark.run(
+        makers,
+        pairs,
+        range(options.seeds),
+        preset=preset,
+        gallery_items=load_gallery_items(data, options.items),
+        folder=options.out,
+    )
+    command = " ".join(["python -m dp_helpers", *options.words])
+    print(report.write_report(rows, painters, pairs, preset, options.out, command))
 
 
 def check(options: argparse.Namespace) -> int:
@@ -200,6 +226,18 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--prompt", help="default: the item's")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
+
+    added = command(evaluate)
+    added.add_argument("--out", type=Path, required=True, help="folder of rows, report and pictures")
+    added.add_argument("--data", type=Path, help="folder with catalog/ and contexts/, or MureCom (default: data/)")
+    added.add_argument("--items", nargs="+", metavar="ITEM", default=[], help="default: all items of the pairs")
+    added.add_argument(
+        "--painters", nargs="+", metavar="PAINTER", help="default: all; the first is compared with the others"
+    )
+    added.add_argument("--seeds", type=int, default=3, help="pictures of each painter for each pair (default: 3)")
+    added.add_argument("--steps", type=int, help="of fine-tuning (default: the preset's)")
+    added.add_argument("--runs", type=Path, default=Path("runs"), help="folder of fine-tunes (default: runs)")
+    added.add_argument("--quick", action="store_true", help="one item, two pairs, one seed")
 
     command(check)
     return parser

@@ -23,7 +23,7 @@ from .errors import InputError
 from .files import check_can_write, whole_file
 from .presets import Preset
 from .runs import Run, load_run
-from .squares import cut, paste_back, square_around
+from .squares import Box, cut, paste_back, square_around
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,24 @@ class Result:
     image: Image.Image  # the whole photo, of its own size
     parameters: dict[str, Any]
     painted: Image.Image  # the square as the pipeline returned it, at the model's resolution
+
+
+@dataclass(frozen=True)
+class Square:
+    """The square that a model paints: what it sees of photo and mask, and the way back into the photo."""
+
+    image: Image.Image  # at the model's resolution
+    mask_image: Image.Image  # the same size, 255 = repaint
+    photo: Image.Image  # the whole photo
+    mask: Image.Image  # the photo's size, with the values 0 and 255
+    box: Box  # where the square lies in the photo
+    feather: float  # share of the square's side
+
+    def paste(self, painted: Image.Image, parameters: dict[str, Any]) -> Result:
+        """Put the painted square into the photo under the feathered mask."""
+        blend = masks.feather(self.mask, self.feather * (self.box[2] - self.box[0]))
+        parameters = {**parameters, "resolution": self.image.width, "box": list(self.box)}
+        return Result(paste_back(self.photo, painted, blend, self.box), parameters, painted)
 
 
 @dataclass
@@ -79,14 +97,13 @@ class Painter:
         if prompt is None:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen = presets.change(self.preset, inpaint=settings).inpaint
-        mask_image = _checked_mask(image, mask_image)
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
-        box = square_around(mask_image.getbbox(), image.size, chosen.crop_scale)
+        square = cut_square(image, mask_image, chosen, resolution)
         output = self.pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
-            image=cut(image, box).resize((resolution, resolution), Image.LANCZOS),
-            mask_image=cut(mask_image, box, outside=0).resize((resolution, resolution), Image.NEAREST),
+            image=square.image,
+            mask_image=square.mask_image,
             height=resolution,
             width=resolution,
             strength=chosen.strength,
@@ -98,11 +115,27 @@ class Painter:
         )
         if any(output.nsfw_content_detected or ()):
             warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
-        painted = output.images[0]
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
-        parameters = {**given, **asdict(chosen), "resolution": resolution, "box": list(box)}
-        blend = masks.feather(mask_image, chosen.feather * (box[2] - box[0]))
-        return Result(paste_back(image, painted, blend, box), parameters, painted)
+        return square.paste(output.images[0], {**given, **asdict(chosen)})
+
+
+def cut_square(image: Image.Image, mask_image: Image.Image, settings: presets.Inpaint, resolution: int) -> Square:
+    """Cut the square around the mask out of the photo, and scale it to the model's resolution.
+
+    Args:
+        image: RGB photo of any size and shape.
+        mask_image: mode "L", the photo's size, 255 = repaint.
+        settings: supplies ``crop_scale`` and ``feather``.
+        resolution: side of the square that the model paints, in pixels.
+
+    Raises:
+        InputError: the photo is not RGB, mask and photo differ in size, or the mask is empty.
+    """
+    mask = _checked_mask(image, mask_image)
+    box = square_around(mask.getbbox(), image.size, settings.crop_scale)
+    seen = cut(image, box).resize((resolution, resolution), Image.LANCZOS)
+    hidden = cut(mask, box, outside=0).resize((resolution, resolution), Image.NEAREST)
+    return Square(seen, hidden, image, mask, box, settings.feather)
 
 
 def load_painter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,9 @@ _WITH_WEIGHTS = (ModelMixin, DiffusionPipeline, PreTrainedModel)
 def load(preset: Preset, model: str, cls: type[Loaded], **options: Any) -> Loaded:
     """Load a model, or a part of it, from the first of its sources that works.
 
-    Weights are read from safetensors only, in fp32 unless ``options`` name another ``torch_dtype``.
+    Weights are read from safetensors only, in fp32 unless ``options`` name another ``torch_dtype``. The one
+    exception are the sources in the preset's ``allow_bin``: where they have no safetensors, the library's
+    weights-only reader, which runs no code of the file, reads their ``.bin`` files.
 
     Args:
         preset: names the sources.
@@ -60,16 +63,20 @@ def _from_first(
     failures = []
     for source in getattr(preset.models, model):
         place = _place(source, preset.folder)
-        on_hub = variants and not os.path.isdir(place)
-        for variant in ({}, {"variant": "fp16"}) if on_hub else ({},):
+        for attempt in _attempts(source, place, preset) if variants else ({},):
             try:
-                return read(place, **options, **variant)
+                loaded = read(place, **options | attempt)
             except OSError as error:
                 failures.append(f"{source}: {str(error).strip().splitlines()[0]}")
+                continue
+            if "use_safetensors" in attempt:
+                warnings.warn(f"{source}: read from .bin by the weights-only reader (allow_bin).", stacklevel=2)
+            return loaded
     raise InputError(
         f"No source of the model {model!r} of preset {preset.name!r} could be loaded "
         f"({'; '.join(dict.fromkeys(failures)) or 'the preset names none'}): "
-        "check the connection, or put a folder or another id into a preset file of your own."
+        "check the connection, or put a folder or another id into a preset file of your own; for weights that are "
+        "published as .bin only, name the source in allow_bin there."
     )
 
 
@@ -148,6 +155,16 @@ def finish(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     """End a model's training: no gradients, eval mode, the given precision, the usual memory layout."""
     model.requires_grad_(False)
     return model.eval().to(dtype=dtype).to(memory_format=torch.contiguous_format)
+
+
+def _attempts(source: str, place: str, preset: Preset) -> list[dict[str, Any]]:
+    """Return the options for from_pretrained to try with a source, one after the other."""
+    attempts: list[dict[str, Any]] = [{}]
+    if not os.path.isdir(place):  # a Hub id
+        attempts.append({"variant": "fp16"})
+    if source in preset.allow_bin:
+        attempts.append({"use_safetensors": False})
+    return attempts
 
 
 def _place(source: str, folder: Path) -> str:

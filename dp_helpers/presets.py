@@ -107,6 +107,7 @@ class Preset:
     models: Models
     resolution: int = 512  # pixels, a side
     token: str = "nbsn"  # the rare word that will mean the item
+    allow_bin: tuple[str, ...] = ()  # sources of [models] that may be read from .bin where they have no safetensors
     segment: Segment = field(default_factory=Segment)
     masks: Masks = field(default_factory=Masks)
     finetune: Finetune = field(default_factory=Finetune)
@@ -135,8 +136,7 @@ def load(source: str | Path) -> Preset:
     given = {"name": path.stem, "source": str(source) if named else str(path.resolve()), "folder": path.parent}
     for key in given.keys() & table.keys():
         raise InputError(f"{path}: the key {key!r} follows from the file's place; remove it.")
-    where = f"{path}: "
-    return _checked(_build(Preset, table | given, where), where)
+    return _checked(_build(Preset, table | given, f"{path}: "), f"{path}: ")
 
 
 def change(preset: Preset, **changes: Any) -> Preset:
@@ -223,7 +223,7 @@ _RULES = [
     ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
     ("finetune", "save_dtype", "float16 or float32", ("float16", "float32").__contains__),
     ("finetune", "prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
-    ("finetune", "augment_scale", "two shares, 0.1 to 1, smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
+    ("finetune", "augment_scale", "two shares, 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
     ("finetune", "augment_shift augment_background", *_SHARE),
     ("inpaint", "num_inference_steps crop_scale", *_COUNT),
     ("inpaint", "guidance_scale", *_NOT_NEGATIVE),

@@ -84,6 +84,7 @@ def make_item(item: dict, folder: Path) -> None:
             "size_cm": [round(100 * v) for v in thing.size],
             "details": item["details"],
             "color": spec["color"],
+            **({} if spec["pattern"] == "plain" else {"color2": spec["color2"]}),
             "pattern": spec["pattern"],
         },
     )
