@@ -8,7 +8,7 @@ import torch
 
 from data.build.measure import fakes, judge, tries
 from data.build.render import products
-from data.build.train import bank, captions, make_tiny, tokenizer, unets
+from data.build.train import bank, caption_batches, captions, make_tiny, tokenizer, unets
 from data.build.train.options import DEVICE
 
 
@@ -88,6 +88,17 @@ def test_the_tokenizer_has_a_token_for_each_caption_word():
     texts = [captions.describe(record(seed), np.random.default_rng(seed), "medium")[0] for seed in range(300)]
     lengths = [len(ids) for ids in own(texts).input_ids]
     assert np.percentile(lengths, 99) <= tokenizer.LENGTH
+
+
+def test_caption_batches_depend_on_their_step_alone():
+    batches = caption_batches.CaptionBatches([record(seed) for seed in range(60)], 8, seed=0)
+    source = batches.after(0)
+    first, second = next(source), next(source)
+    again = next(batches.after(1))
+    assert all(torch.equal(second[key], again[key]) for key in second) and not torch.equal(
+        first["picks"], again["picks"]
+    )
+    assert (first["right"].diagonal() == 1).all() and not first["right"].all()
 
 
 def boxes(count: int = 400) -> torch.Tensor:

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from .captions import describe, facts, fits, mirrored
+from .caption_batches import CaptionBatches
 from .exports import export, half
 from .options import DEVICE, options
 from .tokenizer import LENGTH, build
 from .trainer import exported, train
-from .trainset import CLASSES, COLORS, PATTERNS, Trainset, article, color_targets, crops, square
+from .trainset import CLASSES, COLORS, PATTERNS, Trainset, article, crops, square
 
 MEAN = STD = [0.5, 0.5, 0.5]
 
@@ -58,16 +58,16 @@ def token_ids(tokenizer, texts: list[str], pad: str = "longest") -> torch.Tensor
     return tokenizer(texts, padding=pad, max_length=LENGTH, truncation=True, return_tensors="pt").input_ids.to(DEVICE)
 
 
-def views(data: Trainset, picks, flip: np.ndarray, rng) -> torch.Tensor:
+def views(data: Trainset, picks: torch.Tensor, flip: torch.Tensor, rng) -> torch.Tensor:
     """Return augmented pictures (B, 3, 128, 128) in [-1, 1]: crops or whole, some with the background painted over."""
     count = len(picks)
     stack = torch.cat([data.batch(picks), data.mask_batch(picks)], 1)
     boxes = np.stack(
         [
-            square(data.boxes[i], rng.uniform(-0.1, 0.6))
+            square(box, rng.uniform(-0.1, 0.6))
             if rng.random() < 0.7
             else square((0, 0, 128, 128), rng.uniform(-0.1, 0))
-            for i in picks
+            for box in data.boxes[picks.cpu()]
         ]
     )
     stack = crops(stack, boxes, 128, flip)
@@ -77,45 +77,45 @@ def views(data: Trainset, picks, flip: np.ndarray, rng) -> torch.Tensor:
     return torch.where(painted, images * masks + paint * (1 - masks), images)
 
 
-def anchored_loss(model: CLIPModel, tokenizer, images: torch.Tensor, metas: list[dict]):
-    """Return the zero-shot read-out as a loss: class among all nouns, colour and pattern before the true noun."""
+def anchor_prompts() -> list[str]:
+    """Return the prompts of the zero-shot read-out: nouns, then each noun in all colours, then in all patterns."""
     prompts = [article(noun) for noun in CLASSES]
     prompts += [article(f"{color} {noun}") for noun in CLASSES for color in COLORS]
-    prompts += [article(f"{pattern} {noun}") for noun in CLASSES for pattern in PATTERNS]
-    text = F.normalize(model.get_text_features(input_ids=token_ids(tokenizer, prompts)).pooler_output, dim=-1)
+    return prompts + [article(f"{pattern} {noun}") for noun in CLASSES for pattern in PATTERNS]
+
+
+def anchored_loss(model: CLIPModel, prompts: torch.Tensor, images: torch.Tensor, batch: dict[str, torch.Tensor]):
+    """Return the zero-shot read-out as a loss: class among all nouns, colour and pattern before the true noun.
+
+    `prompts` are the token ids of `anchor_prompts`.
+    """
+    text = F.normalize(model.get_text_features(input_ids=prompts).pooler_output, dim=-1)
     logits = model.logit_scale.exp() * images @ text.T
-    nouns, rows = torch.tensor([CLASSES.index(m["class_noun"]) for m in metas]), torch.arange(len(metas))
-    ends = [len(CLASSES), len(CLASSES) * (1 + len(COLORS))]
-    colors, patterns = (
-        logits[:, ends[0] : ends[1]].view(len(metas), 9, -1),
-        logits[:, ends[1] :].view(len(metas), 9, -1),
+    nouns, rows = batch["class"], torch.arange(len(images), device=images.device)
+    classes, colors, patterns = logits.split(
+        [len(CLASSES), len(CLASSES) * len(COLORS), len(CLASSES) * len(PATTERNS)], 1
     )
     wanted = {
-        "class": (logits[:, : ends[0]], F.one_hot(nouns, len(CLASSES)).float()),
-        "color": (colors[rows, nouns], color_targets(metas)),
+        "class": (classes, F.one_hot(nouns, len(CLASSES)).float()),
+        "color": (colors.view(len(images), len(CLASSES), -1)[rows, nouns], batch["color"]),
         "pattern": (
-            patterns[rows, nouns],
-            F.one_hot(torch.tensor([PATTERNS.index(m["pattern"]) for m in metas]), len(PATTERNS)).float(),
+            patterns.view(len(images), len(CLASSES), -1)[rows, nouns],
+            F.one_hot(batch["pattern"], len(PATTERNS)).float(),
         ),
     }
-    loss = sum(F.cross_entropy(score, share.to(DEVICE)) for score, share in wanted.values())
-    return loss, {
-        name: (share[rows, score.argmax(1).cpu()] > 0).float().mean() for name, (score, share) in wanted.items()
-    }
+    loss = sum(F.cross_entropy(score, share) for score, share in wanted.values())
+    return loss, {name: (share[rows, score.argmax(1)] > 0).float().mean() for name, (score, share) in wanted.items()}
 
 
-def clip_loss(model: CLIPModel, tokenizer, data: Trainset, batch_size: int, rng):
-    """InfoNCE with all fitting pairs as positives, plus the anchored loss."""
-    picks, flip = rng.integers(len(data), size=batch_size), rng.random(batch_size) < 0.5
-    metas = [mirrored(data.metas[i]) if f else data.metas[i] for i, f in zip(picks, flip, strict=True)]
-    texts, said = zip(*(describe(meta, rng) for meta in metas), strict=True)
-    images = F.normalize(model.get_image_features(pixel_values=views(data, picks, flip, rng)).pooler_output, dim=-1)
-    words = F.normalize(model.get_text_features(input_ids=token_ids(tokenizer, list(texts))).pooler_output, dim=-1)
-    logits = model.logit_scale.exp() * images @ words.T
-    right = torch.tensor([[fits(shown, names) for names in said] for shown in map(facts, metas)]).float().to(DEVICE)
+def clip_loss(model: CLIPModel, prompts: torch.Tensor, data: Trainset, batch: dict[str, torch.Tensor], rng):
+    """Return InfoNCE with all fitting pairs as positives, plus the anchored loss."""
+    pictures = views(data, batch["picks"], batch["flip"], rng)
+    images = F.normalize(model.get_image_features(pixel_values=pictures).pooler_output, dim=-1)
+    words = F.normalize(model.get_text_features(input_ids=batch["ids"]).pooler_output, dim=-1)
+    logits, right = model.logit_scale.exp() * images @ words.T, batch["right"]
     per_image = -(logits.log_softmax(1) * right).sum(1) / right.sum(1)
     per_text = -(logits.log_softmax(0) * right).sum(0) / right.sum(0)
-    anchored, figures = anchored_loss(model, tokenizer, images, metas)
+    anchored, figures = anchored_loss(model, prompts, images, batch)
     return (per_image.mean() + per_text.mean()) / 2 + anchored, figures
 
 
@@ -144,11 +144,13 @@ def main() -> None:
     if args.vision_only:
         model.text_model.requires_grad_(False)
     name = "clip-vision" if args.vision_only else "clip"
+    prompts = token_ids(tokenizer, anchor_prompts())
     done = train(
         model,
-        lambda m, rng, _: clip_loss(m, tokenizer, data, args.batch_size, rng),
+        lambda m, rng, _, batch: clip_loss(m, prompts, data, batch, rng),
         name,
         args,
+        batches=CaptionBatches(data.metas, args.batch_size, args.seed).after,
         lr=4e-4 if args.init or args.init_vision else 6e-4,
         ema=0.998,
         weight_decay=0.05,

@@ -31,9 +31,10 @@ def train(model, loss_fn, name: str, args, *, ema: float | tuple[float, ...] = 0
     """Train `model` in place and leave its EMA weights in it.
 
     `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the
-    step. With several EMA lengths, `choose(model)` gives a number for each, and the EMA with the lowest is taken. The
-    other settings are those of `Run.loop`. Return whether there is something to export: not in a second process, and
-    not when the run was finished and exported before.
+    step. With `batches(step)`, which gives an iterator over batches from that step on, it gets the next batch as a
+    fourth argument. With several EMA lengths, `choose(model)` gives a number for each, and the EMA with the lowest is
+    taken. The other settings are those of `Run.loop`. Return whether there is something to export: not in a second
+    process, and not when the run was finished and exported before.
     """
     prepare(args)
     run = Run(
@@ -137,6 +138,7 @@ class Run:
         lr: float,
         warmup: int = 100,
         clip: float = 1.0,
+        batches=None,
         grid_fn=None,
         grid_minutes: float = 5,
         checkpoint_minutes: float = 3,
@@ -149,9 +151,10 @@ class Run:
         start = mark = time.monotonic()
         before = saved = drawn = self.seconds
         losses: list[torch.Tensor] = []
+        source = batches(self.step) if batches else None
         while (progress := self._agree()) < 1 and not self.stop:
             rate = lr * min(1.0, (self.step + 1) / warmup) * (0.5 + 0.5 * math.cos(math.pi * progress))
-            loss, extras = self._one(loss_fn, rate, clip, progress)
+            loss, extras = self._one(loss_fn, rate, clip, progress, source)
             losses.append(loss)
             self.seconds = before + time.monotonic() - start
             save = self.seconds - saved > 60 * checkpoint_minutes
@@ -181,13 +184,13 @@ class Run:
         self.stop = bool(stop)
         return self.progress()
 
-    def _one(self, loss_fn, rate, clip, progress) -> tuple[torch.Tensor, dict]:
+    def _one(self, loss_fn, rate, clip, progress, source) -> tuple[torch.Tensor, dict]:
         rng = np.random.default_rng([self.args.seed, self.step, RANK])
         torch.manual_seed(int(rng.integers(2**62)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with fast_precision():
-            loss, extras = loss_fn(self.model, rng, progress)
+            loss, extras = loss_fn(self.model, rng, progress, *([next(source)] if source else []))
         (loss / PROCESSES).backward()
         add_up([p.grad for p in self.weights if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.weights, clip)
