@@ -31,7 +31,9 @@ def items():
 
 
 @pytest.fixture(scope="module")
-def gallery(items, tiny):
+def gallery(tiny):
+    """The catalogue without the twins: these tests need the similarity to an item, and twins take time to encode."""
+    items = [item for item in pairs.load_gallery_items(files.find_data()) if "twin_of" not in item.info]
     return retrieval.make_gallery(items, tiny)
 
 
@@ -184,14 +186,12 @@ def test_painted_patches_under_the_mask_count_and_no_others(tiny, items, gallery
     assert shown.rank == 1 and shown.similarity > blank.similarity + 0.2
 
 
-def test_item_is_told_from_its_near_twins_more_often_than_by_the_clip_score(tiny, items):
-    data = files.find_data()
-    searched = retrieval.make_gallery(pairs.load_gallery_items(data), tiny)
+def test_item_is_told_from_its_near_twins_in_three_of_four_cases(tiny, gallery):
     above, above_by_clip, cases = 0, 0, 0
-    for pair in pairs.load_pairs(data):
+    for pair in pairs.load_pairs(files.find_data()):
         for name in [name for name in pair.others if name.startswith("twin-")]:
             true, twin = (
-                retrieval.find(picture, pair.mask, pair.item.name, searched, tiny).similarity
+                retrieval.find(picture, pair.mask, pair.item.name, gallery, tiny).similarity
                 for picture in (pair.truth, pair.others[name])
             )
             clip = [

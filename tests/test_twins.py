@@ -44,8 +44,8 @@ def test_scene_differs_from_the_true_picture_on_the_item_alone(path):
 
 def test_each_twin_has_one_change():
     pytest.importorskip("mitsuba", reason="needs data/build/requirements.txt")
-    import make_twins
-    from items import ITEMS
+    from data.build.render import make_twins
+    from data.build.render.items import ITEMS
 
     for item in ITEMS:
         twins = make_twins.TWINS[item["name"]]

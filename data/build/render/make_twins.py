@@ -1,4 +1,4 @@
-"""Render near-twins of the catalogue's items: `python data/build/make_twins.py` makes data/twins.
+"""Render near-twins of the catalogue's items: `python -m data.build.render.make_twins` makes data/twins.
 
 A near-twin is an item with one detail changed. Its photos have the camera and the light of the item's own photos of the
 same names. `twin-N.png` shows it where the true picture of the item's first pair shows the item. Retrieval searches
@@ -13,11 +13,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import products
-import scenes
-from items import ITEMS
-from make_catalog import ART_YAWS, CONTEXTS, DATA, SAMPLES, SEED, SIZE, YAWS, save, setting_of, whole, write_json
-from products import COLORS
+
+from . import products, scenes
+from .items import ITEMS
+from .make_catalog import ART_YAWS, CONTEXTS, DATA, SAMPLES, SEED, SIZE, YAWS, save, setting_of, whole, write_json
+from .products import COLORS
 
 PHOTOS, ART_PHOTOS = (1, 3, 5, 7), (1, 3, 5, 6)  # which of the item's photos a twin has, too
 
