@@ -16,17 +16,16 @@ KINDS = ("rectangle", "ellipse", "blob", "patches", "half", "shuffled", "mixed")
 
 
 def without(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Return the pictures with the masked pixels replaced by a blur of their surroundings."""
+    """Return the pictures with the masked pixels replaced by a blur of their surroundings, coarser further inside."""
     hidden = F.max_pool2d(masks, 5, 1, 2) > 0.5  # with the product's soft edge, which would give it away
     weight = (~hidden).float()
-    total, seen = images * weight, weight
-    for size in (9, 17, 33, 65):
-        spread = F.avg_pool2d(images * weight, size, 1, size // 2, count_include_pad=True)
-        share = F.avg_pool2d(weight, size, 1, size // 2, count_include_pad=True)
-        empty = seen == 0
-        total = torch.where(empty & (share > 0), spread / share.clamp(min=1e-6), total)
-        seen = torch.where(empty & (share > 0), torch.ones_like(seen), seen)
-    return torch.where(hidden, total, images)
+    filled, empty = images * weight, hidden
+    for size in (4, 8, 16, 32, 64):
+        spread, share = (F.avg_pool2d(x, size) for x in (images * weight, weight))
+        spread, share = (F.interpolate(x, images.shape[-2:], mode="bilinear") for x in (spread, share))
+        filled = torch.where(empty & (share > 0.02), spread / share.clamp(min=1e-6), filled)
+        empty = empty & (share <= 0.02)
+    return filled
 
 
 def surface(image: torch.Tensor, mask: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument(
         "--eta", type=float, default=0.0, help="noise drawn again in every denoising step, 0 to less than 1"
     )
+    parser.add_argument("--judge-steps", type=int, default=3000, help="training of each judge, if work/ has none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=HERE / "work" / "heldout")
     parser.add_argument("--work", type=Path, default=HERE / "work")

@@ -54,7 +54,7 @@ def tries(args, data: Trainset, name: str, paint, wanted) -> dict:
     scenes = [i for i, m in enumerate(data.metas) if m["kind"] == "scene"]
     chosen = rng.choice(scenes, args.tries, replace=args.tries > len(scenes))
     train = args.data.parent / "train"
-    model, careless = judge.load(train, args.work), judge.load(train, args.work, with_fakes=False)
+    model, careless = (judge.load(train, args.work, with_fakes, args.judge_steps) for with_fakes in (True, False))
     outlines, failures = judge.Silhouettes(Trainset(train)), Failures()
     right: dict[str, list] = {}
     shown: list[np.ndarray] = []
@@ -175,7 +175,7 @@ def measure_judge(args, data: Trainset) -> dict:
     reject.
     """
     train = args.data.parent / "train"
-    model, careless = judge.load(train, args.work), judge.load(train, args.work, with_fakes=False)
+    model, careless = (judge.load(train, args.work, with_fakes, args.judge_steps) for with_fakes in (True, False))
     outlines, found, rng = judge.Silhouettes(Trainset(train)), {}, np.random.default_rng(args.seed)
     kinds: dict[str, list] = {}
     for part in batches(len(data), 48):
