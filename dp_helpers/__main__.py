@@ -181,7 +181,6 @@ def _preset(options: argparse.Namespace) -> presets.Preset:
 def _quiet() -> None:
     """Load the libraries, without their own loading bars and notes on stderr."""
     _say("loading the libraries")
-    course.yield_cores()
     course.quiet()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -49,7 +48,6 @@ def set_up(root: str | Path, version: str) -> None:
             f"This kernel's Python needs {_listed(unmet)}: run `make setup` in {root} and choose the kernel of its "
             f".venv, or run `{sys.executable} -m pip install -r {root / 'requirements.txt'}` and restart the kernel."
         )
-    yield_cores()
     quiet()
     show_figures()
     print(f"DreamPaint {__version__} is ready.")
@@ -70,16 +68,6 @@ def unmet_requirements(pyproject: Path) -> dict[str, str]:
         if found is None or not requirement.specifier.contains(found, prereleases=True):
             unmet[line] = found or "none"
     return unmet
-
-
-def yield_cores() -> None:
-    """Let torch's threads sleep while they wait for each other, instead of spinning. Call it before torch is imported.
-
-    On a busy machine, spinning threads take the cores away from the very work that they wait for.
-    Variables that the user has set stay as they are.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 def quiet() -> None:

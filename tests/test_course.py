@@ -1,6 +1,4 @@
-"""What the set-up cell and the commands do for the machine they run on; the cell itself is in test_setup_cell.py."""
-
-import os
+"""What the set-up cell does in a notebook; the cell itself is in test_setup_cell.py."""
 
 import pytest
 from PIL import Image
@@ -8,27 +6,6 @@ from PIL import Image
 from dp_helpers import course, plots
 
 InteractiveShell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
-PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-
-
-@pytest.fixture
-def unset(monkeypatch):
-    """An environment without the variables; afterwards it is as it was."""
-    for name in PATIENT:
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-
-
-def test_threads_sleep_while_they_wait(unset):
-    course.yield_cores()
-    assert {name: os.environ.get(name) for name in PATIENT} == PATIENT
-
-
-@pytest.mark.parametrize("name", PATIENT)
-def test_what_the_user_has_set_stays(unset, monkeypatch, name):
-    monkeypatch.setenv(name, "mine")
-    course.yield_cores()
-    assert {each: os.environ.get(each) for each in PATIENT} == PATIENT | {name: "mine"}
 
 
 @pytest.fixture

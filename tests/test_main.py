@@ -1,15 +1,12 @@
 """The command line, run as a person runs it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tools.command import REPOSITORY, Done, run
+from tools.command import Done, run
 from tools.family import make_item
 
 from dp_helpers import runs
@@ -83,22 +80,6 @@ def test_demo(family, item_folder, context_folder, scene):
     assert {"masks", "finetune", "inpaint", "total"} <= report["seconds"].keys()
     assert 0 < report["peak_memory_mb"] < 1500 and -1 <= report["clip_score"] <= 1
     assert sorted(path.name for path in (scene / "out").iterdir()) == ["figure.png", "report.json", "result.png", "run"]
-
-
-LOOK = """
-import os, sys
-import dp_helpers.course, dp_helpers.__main__ as command
-dp_helpers.course.quiet = lambda: print("torch" in sys.modules, os.environ["OMP_WAIT_POLICY"]) or sys.exit(0)
-command.main(["check"])
-"""
-
-
-def test_threads_are_told_to_sleep_before_torch_is_loaded(tmp_path):
-    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment["PYTHONPATH"] = str(REPOSITORY)
-    done = subprocess.run([sys.executable, "-c", LOOK], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "False PASSIVE\n", done.stderr
 
 
 def few_photos(count):

@@ -248,37 +248,3 @@ def test_outside_a_checkout_the_cell_says_where_to_go(tmp_path):
 def test_the_cell_is_folded_under_one_line():
     assert re.match(r"# @title Set-up: .{20,90}\n", CELL)  # Colab shows the title, JupyterLab the first line
     assert len(CELL.splitlines()) <= 20
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        "import dp_helpers.__main__ as command; run = lambda: command.main(['check'])",
-        f"from dp_helpers import course, files, presets; run = lambda: course.set_up({str(REPOSITORY)!r}, VERSION)",
-    ],
-)
-def test_nothing_imports_torch_before_its_threads_are_told_to_sleep(start):
-    program = f"""
-import os, sys
-from dp_helpers import __version__ as VERSION
-seen = []
-class Watch:
-    def find_spec(name, path, target=None):
-        if name == "torch":
-            seen.append((os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")))
-sys.meta_path.insert(0, Watch)
-{start}
-run()
-print(*seen[0])
-"""
-    clean = {key: value for key, value in environment().items() if not key.startswith(("OMP_WAIT", "GOMP_"))}
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, env=clean, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "PASSIVE 0"
-
-
-def test_what_the_user_has_set_stays():
-    program = "import os; from dp_helpers import course; course.yield_cores(); print(os.environ['OMP_WAIT_POLICY'])"
-    chosen = environment() | {"OMP_WAIT_POLICY": "ACTIVE"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, env=chosen, capture_output=True, text=True)
-    assert done.stdout == "ACTIVE\n"
