@@ -43,7 +43,7 @@ class Square:
     mask_image: Image.Image  # the same size, 255 = repaint
     photo: Image.Image  # the whole photo
     mask: Image.Image  # the photo's size, with the values 0 and 255
-    box: Box  # where the square lies in the photo
+    box: Box  # where the square is in the photo
     feather: float  # share of the square's side
 
     def paste(self, painted: Image.Image, parameters: dict[str, Any]) -> Result:

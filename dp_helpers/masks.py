@@ -57,7 +57,7 @@ def full(size: tuple[int, int]) -> Image.Image:
 def draw_mask(object_mask: Image.Image, rng: np.random.Generator, shares: Masks) -> Image.Image:
     """Draw one training mask from the mixture.
 
-    The sides of a rectangle or ellipse are ``SIDES`` times those of the product's box, and its centre lies in
+    The sides of a rectangle or ellipse are ``SIDES`` times those of the product's box, and its centre is in
     the middle half of that box. A mask that hides less than ``MIN_COVERAGE`` of the product is drawn again. Some of
     the product and its surroundings stay visible, yet almost every step still teaches the product.
 

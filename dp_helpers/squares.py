@@ -40,7 +40,7 @@ def crop_from_square(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def square_around(box: Box, size: tuple[int, int], scale: float) -> Box:
     """Return the square to paint: ``scale`` times the longer side of the mask's box, centred on the box.
 
-    The square is moved so that it lies within the photo. It is shrunk to the photo's shorter side if the mask
+    The square is moved into the photo. It is shrunk to the photo's shorter side if the mask
     still fits. For a longer mask it takes the photo's longer side and reaches beyond the photo.
 
     Args:

@@ -44,7 +44,7 @@ def containment(painted: Image.Image, mask: Image.Image) -> float:
     """Return how much of the silhouette's outline touches the mask's border: is the product cut off?
 
     Formula: outline pixels of the silhouette within ``BORDER`` of the mask's border, divided by all its outline pixels.
-    Range: 0 to 1; nan for an empty silhouette. Lower is better: 0 lies free within the mask, 1 fills it.
+    Range: 0 to 1; nan for an empty silhouette. Lower is better: 0 is free of the border, 1 fills it.
     Source: ours, for what users report as products that do not fit into their mask.
 
     Args:

@@ -2,7 +2,7 @@
 
 A caption that names only some attributes fits every picture that has them: those are all positives. Pictures are crops
 around the product more often than whole ones, so that the embedding of a mask's box (the CLIP score) means something;
-now and then the background is painted over, so that the product is what counts. Beside the contrastive loss, the
+now and then the background is painted over, so that the product is what counts. Next to the contrastive loss, the
 zero-shot read-out of class, colour and pattern is trained for itself: on few pictures it learns much faster.
 """
 

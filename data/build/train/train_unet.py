@@ -28,8 +28,8 @@ from .trainer import exported, train
 from .trainset import Trainset
 from .unets import CANDIDATES, new_unet, start_from
 
-# The U-Net predicts the clean latents. Measured in three minutes at 64 px beside v-prediction: the error of the clean
-# latents is 6 to 15 % lower under the mask and 18 to 45 % lower beside it at timesteps 600 to 300, and 20 % higher
+# The U-Net predicts the clean latents. Measured in three minutes at 64 px against v-prediction: the error of the clean
+# latents is 6 to 15 % lower under the mask and 18 to 45 % lower outside it at timesteps 600 to 300, and 20 % higher
 # under it at 100.
 SCHEDULER = dict(
     beta_start=0.00085,
