@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import make_item, product_photo
 from PIL import Image
-from test_baselines import make_example_parts
+from tools.example import make_example_parts
+from tools.family import make_item, product_photo
 
 from dp_helpers import inpaint, presets
 from dp_helpers.__main__ import main
