@@ -3,15 +3,17 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks lint data tiny environments
+.PHONY: help setup demo test notebooks gallery address lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
-	@echo "make notebooks   execute the lessons, write their outputs back, and the README's picture (LESSONS=\"00_start_here\" for some)"
+	@echo "make notebooks   execute the lessons, write outputs and README's picture (LESSONS=\"00_start_here\" for some)"
+	@echo "make gallery   draw README's gallery of all twelve products (fine-tunes each of them first, once)"
+	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
-	@echo "make environments   run the lessons in Binder's environment with 2 GB of memory, the canvas with Colab's widgets"
+	@echo "make environments   run the lessons with Binder's packages in 2 GB of memory, the canvas with Colab's widgets"
 
 setup: .venv/.stamp
 
@@ -21,7 +23,7 @@ demo: .venv/.stamp
 test: .venv/.stamp
 	@$(PY) -m pytest
 
-notebooks: .venv/.stamp
+notebooks: address
 	@$(PY) notebooks/execute.py $(LESSONS)
 ifndef LESSONS
 	@$(PY) -m dp_helpers demo --out out/demo
@@ -29,20 +31,27 @@ ifndef LESSONS
 	picture.thumbnail((1400, 1400), Image.LANCZOS); picture.save('docs/demo.png', optimize=True)"
 endif
 
+gallery: .venv/.stamp
+	@$(PY) -m data.build.measure.gallery
+
+address: .venv/.stamp
+	@$(PY) notebooks/execute.py --sources
+
 lint: .venv/.stamp
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 
 environments:
-	$(PYTHON) tests/environments.py binder
-	$(PYTHON) tests/environments.py colab
+	$(PYTHON) tests/tools/environments.py binder
+	$(PYTHON) tests/tools/environments.py colab
 
 data: .venv/.stamp-data
-	$(PY) data/build/make_data.py
+	$(PY) -m data.build.render.make_data
 
 tiny: .venv/.stamp-data
-	$(PY) data/build/make_tiny.py
+	$(PY) -m data.build.train.make_tiny
 
-# The stamps say that the installed packages are those of the files they depend on.
+# A stamp says that the packages named in the files it depends on are installed.
 .venv/.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
 	"DreamPaint needs Python 3.11 or newer. Name one, for example: make demo PYTHON=python3.12" >&2; exit 2; }

@@ -1,7 +1,7 @@
-"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | check``.
+"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | evaluate | check``.
 
-Status lines and progress bars go to stderr, results to stdout. Bad input ends with one sentence on stderr
-and exit code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
+Status lines and progress bars go to stderr, results to stdout. Wrong input ends with one sentence on stderr and exit
+code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ import json
 import sys
 from pathlib import Path
 
-from . import catalog, presets
+from . import catalog, course, presets, squares
 from .errors import InputError
-from .files import check_can_write, whole_folder
+from .files import check_can_write, find_data, whole_folder
 
-DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "harlequin-armchair", "bay-room", "rectangle"
+DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "captain-t-shirt", "mannequin-ben", "rectangle"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else arguments
     try:
         return options.command(options) or 0
     except InputError as error:
         print(f"dp_helpers: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ndp_helpers: stopped; nothing was written.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\ndp_helpers: {stopped or 'stopped; no half-written file is left'}.", file=sys.stderr)
         return 130
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Run the main job on one catalogue item and one context."""
-    preset = presets.load(options.preset)
+    """Run the whole job on one catalogue item and one context."""
+    preset = _preset(options)
     item, out = catalog.load_item(_item_folder(options.item or _default("catalog", DEMO_ITEM))), options.out
     context = catalog.load_context(options.context or _default("contexts", DEMO_CONTEXT))
     if not context.masks:
@@ -43,7 +44,7 @@ def demo(options: argparse.Namespace) -> None:
     _quiet()
     from .demo import run_demo
 
-    report = run_demo(item, context, mask, preset, out, seed=options.seed, steps=options.steps, say=_say)
+    report = run_demo(item, context, mask, preset, out, seed=options.seed, say=_say)
     print(json.dumps(report, indent=2))
     _say(f"the picture is {out / 'figure.png'}")
 
@@ -57,21 +58,19 @@ def masks(options: argparse.Namespace) -> None:
     from . import plots, segment
 
     _say(f"finding the {item.class_noun} on {len(item.photos)} photos")
-    shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+    object_masks = segment.object_masks(item, preset)
     with whole_folder(options.out) as folder:
-        for path, shape in zip(item.paths, shapes, strict=True):
-            mask = catalog.crop_from_square(shape, catalog.load_photo(path).size)
+        for path, mask in zip(item.paths, object_masks, strict=True):
+            mask = squares.crop_from_square(mask, catalog.load_photo(path).size)
             mask.save(folder / (path.stem + catalog.MASK_ENDING))
-        plots.save(plots.object_masks(item.photos, shapes, item.title), folder / "overlay.png")
+        plots.save(plots.object_masks(item.photos, object_masks, item.title), folder / "overlay.png")
     print(options.out / "overlay.png")
 
 
 def finetune(options: argparse.Namespace) -> None:
     """Fine-tune on an item and save the run."""
-    preset = presets.load(options.preset)
+    preset = _preset(options)
     item = catalog.load_item(_item_folder(options.item), options.class_noun)
-    if options.steps is not None and options.steps < 1:
-        raise InputError(f"--steps is {options.steps}, but must be at least 1.")
     check_can_write(options.out)
     _quiet()
     from . import finetune as training
@@ -79,12 +78,12 @@ def finetune(options: argparse.Namespace) -> None:
 
     runs.check_run_folder(options.out)
     _say(f"finding the {item.class_noun} on {len(item.photos)} photos")
-    shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
+    object_masks = segment.object_masks(item, preset)
     _say(f"fine-tuning on {item.name}")
-    tuned = training.finetune(
-        item, shapes, preset, seed=options.seed, steps=options.steps, output_dir=options.out
+    run = training.finetune(
+        item, object_masks, preset, seed=options.seed, output_dir=options.out, resume=options.resume
     )
-    _say(f"{len(tuned.losses)} steps in {tuned.seconds['train']:.0f} s; its prompt is {tuned.prompt!r}")
+    _say(f"{len(run.losses)} steps in {run.seconds['train']:.0f} s; its prompt is {run.prompt!r}")
     print(options.out)
 
 
@@ -94,26 +93,48 @@ def inpaint(options: argparse.Namespace) -> None:
     mask = catalog.load_mask(options.mask, photo.size)
     check_can_write(options.out, suffix=".png")
     if not (options.run / "run.json").is_file():
-        raise InputError(
-            f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made."
-        )
+        raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     _quiet()
     from . import inpaint as painting
     from . import runs
 
-    tuned = runs.load_run(options.run)
-    preset = presets.load(options.preset or tuned.preset_source)
-    pipe = painting.load_pipeline(preset, tuned)
-    prompt = options.prompt or tuned.prompt
+    run = runs.load_run(options.run)
+    preset = presets.load(options.preset or run.preset_source)
+    if options.guidance_scale is not None:
+        preset = presets.change(preset, inpaint={"guidance_scale": options.guidance_scale})
+    painter = painting.load_painter(preset, run)
+    prompt = options.prompt or run.prompt
     _say(f"painting {prompt!r}")
-    result = painting.inpaint(
-        pipe, photo, mask, prompt, preset=preset, seed=options.seed, guidance_scale=options.guidance_scale
+    print(painting.save_result(painter(photo, mask, prompt=prompt, seed=options.seed), options.out))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
+    preset, data = _preset(options), options.data or find_data()
+    check_can_write(options.out)
+    _quiet()
+    from .evaluation import benchmark, report
+    from .evaluation.pairs import load_gallery_items, load_pairs
+
+    pairs, painters = load_pairs(data, options.items), options.painters or benchmark.PAINTERS
+    if options.quick:
+        pairs, options.seeds = [pair for pair in pairs if pair.item.name == pairs[0].item.name][:2], 1
+    makers = benchmark.make_painters(preset, options.runs, painters)
+    _say(f"{len(pairs)} pairs, {options.seeds} seeds, painters: {', '.join(painters)}")
+    rows = benchmark.run(
+        makers,
+        pairs,
+        range(options.seeds),
+        preset=preset,
+        gallery_items=load_gallery_items(data, options.items),
+        folder=options.out,
     )
-    print(painting.save_result(result, options.out))
+    command = " ".join(["python -m dp_helpers", *options.words])
+    print(report.write_report(rows, painters, pairs, preset, options.out, command))
 
 
 def check(options: argparse.Namespace) -> int:
-    """Say whether this machine is ready, one line for each thing."""
+    """Say whether this machine is ready, in one line for each requirement."""
     _quiet()
     from .check import checks
 
@@ -125,23 +146,21 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _item_folder(item: str | Path) -> Path:
-    """An item's folder: a path, or a name in data/catalog."""
+    """Return an item's folder, from a path or a name in data/catalog."""
     if Path(item).is_dir():
         return Path(item)
     try:
-        named = presets.find_data() / "catalog" / item
+        named = find_data() / "catalog" / item
     except InputError:
         named = Path(item)
     if not named.is_dir():
-        raise InputError(
-            f"There is no item {str(item)!r}: name a folder of photos or an item of data/catalog."
-        )
+        raise InputError(f"There is no item {str(item)!r}: name a folder of photos or an item of data/catalog.")
     return named
 
 
 def _default(kind: str, name: str) -> Path:
-    """data/KIND/NAME, or the first folder there is in data/KIND."""
-    folder = presets.find_data() / kind
+    """Return data/KIND/NAME, or the first folder in data/KIND if there is no such folder."""
+    folder = find_data() / kind
     folders = [folder / name, *(path for path in sorted(folder.glob("[!.]*")) if path.is_dir())]
     existing = [path for path in folders if path.is_dir()]
     if not existing:
@@ -153,12 +172,16 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _quiet() -> None:
-    """Keep the libraries' own loading bars and notes off stderr."""
-    _say("loading the libraries")
-    from .course import quiet
+def _preset(options: argparse.Namespace) -> presets.Preset:
+    """Return the preset, with the number of steps that the command line gives."""
+    preset = presets.load(options.preset)
+    return preset if options.steps is None else presets.change(preset, finetune={"steps": options.steps})
 
-    quiet()
+
+def _quiet() -> None:
+    """Load the libraries, without their own loading bars and notes on stderr."""
+    _say("loading the libraries")
+    course.quiet()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command(finetune)
     item(added)
     added.add_argument("--out", type=Path, required=True, help="folder of the run, for example runs/armchair")
+    added.add_argument("--resume", action="store_true", help="go on from the run's latest checkpoint, if there is one")
     added.add_argument("--steps", type=int, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
 
@@ -201,6 +225,18 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--prompt", help="default: the item's")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
+
+    added = command(evaluate)
+    added.add_argument("--out", type=Path, required=True, help="folder of rows, report and pictures")
+    added.add_argument("--data", type=Path, help="folder with catalog/ and contexts/, or MureCom (default: data/)")
+    added.add_argument("--items", nargs="+", metavar="ITEM", default=[], help="default: all items of the pairs")
+    added.add_argument(
+        "--painters", nargs="+", metavar="PAINTER", help="default: all; the first is compared with the others"
+    )
+    added.add_argument("--seeds", type=int, default=3, help="pictures of each painter for each pair (default: 3)")
+    added.add_argument("--steps", type=int, help="of fine-tuning (default: the preset's)")
+    added.add_argument("--runs", type=Path, default=Path("runs"), help="folder of fine-tunes (default: runs)")
+    added.add_argument("--quick", action="store_true", help="one item, two pairs, one seed")
 
     command(check)
     return parser

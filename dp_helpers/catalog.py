@@ -1,7 +1,7 @@
-"""Items (catalogue photos) and contexts (the photo to paint into): load and check.
+"""Load and check items (catalogue photos) and contexts (the photo to paint into).
 
-Whatever comes in, PIL images in RGB go out: upright as the EXIF tag says, transparency on white, and item
-photos padded to a square on white. Masks are PIL mode "L", 255 = repaint, 0 = keep.
+Photos become PIL images in RGB: upright as the EXIF tag says, transparency on white, and item photos padded to a
+square on white. Masks become PIL mode "L", 255 = repaint, 0 = keep.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .errors import InputError
+from .masks import binary
+from .squares import flatten, pad_to_square
 
-MIN_PHOTOS = 2  # one view does not tell the model what stays the same from view to view
+MIN_PHOTOS = 2  # a single view does not show what stays the same from view to view
 MASK_ENDING = ".mask.png"
-_WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A catalogue item: square photos of one size each, and what the catalogue says of it."""
+    """A catalogue item: its photos, each padded to a square, and what the catalogue says about it."""
 
     name: str
     class_noun: str
     photos: list[Image.Image]
-    own_masks: list[Image.Image | None]  # a user's own object masks, where there is a file NAME.mask.png
+    own_masks: list[Image.Image | None]  # the user's own object masks, from files NAME.mask.png
     paths: list[Path]
     title: str = ""
-    info: dict[str, Any] = field(default_factory=dict)  # item.json as it stands
+    info: dict[str, Any] = field(default_factory=dict)  # contents of item.json
 
     def prompt(self, token: str) -> str:
-        """The prompt of the item, "a [token] [class noun]" (section 3.3)."""
+        """Return the item's prompt, "a [token] [class noun]" (section 3.3)."""
         return f"a {token} {self.class_noun}"
 
 
@@ -53,25 +54,22 @@ def load_item(folder: str | Path, class_noun: str | None = None) -> Item:
     """Load an item.
 
     Args:
-        folder: holds ``item.json`` with at least ``class_noun``, and ``photos/``. A plain folder of photos
-            will do when ``class_noun`` is given. A file ``NAME.mask.png`` beside the photo NAME is its own
+        folder: holds ``photos/`` and ``item.json`` with at least ``class_noun``. With ``class_noun`` as an
+            argument a plain folder of photos is enough. A file ``NAME.mask.png`` next to the photo NAME is its
             object mask.
-        class_noun: what the item is, for example "armchair"; wins over ``item.json``.
+        class_noun: the kind of product, for example "armchair"; wins over ``item.json``.
 
     Raises:
-        InputError: no folder, fewer than two photos, an unreadable photo, no class noun.
+        InputError: no folder, fewer than two photos, an unreadable photo, or no class noun.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(
-            f"There is no item folder {folder}: name a folder of photos or an item of data/catalog."
-        )
+        raise InputError(f"There is no item folder {folder}: name a folder of photos or an item of data/catalog.")
     info = _load_json(folder / "item.json")
     noun = " ".join((class_noun or str(info.get("class_noun") or "")).split())
     if not noun:
         raise InputError(
-            f"{folder} has no class noun: write one into its item.json, "
-            'for example {"class_noun": "armchair"}.'
+            f'{folder} has no class noun: write one into its item.json, for example {{"class_noun": "armchair"}}.'
         )
     paths = _photo_paths(folder / "photos" if (folder / "photos").is_dir() else folder)
     photos = [load_photo(path) for path in paths]
@@ -101,72 +99,45 @@ def load_context(folder: str | Path) -> Context:
         raise InputError(f"{folder} holds no photo: put photo.png or photo.jpg there.")
     photo, info = load_photo(candidates[0]), _load_json(folder / "context.json")
     masks = {path.stem: load_mask(path, photo.size) for path in sorted((folder / "masks").glob("[!.]*.png"))}
-    return Context(
-        folder.resolve().name, photo, masks, str(info.get("kind", "")), tuple(info.get("fits", ()))
-    )
+    return Context(folder.resolve().name, photo, masks, str(info.get("kind", "")), tuple(info.get("fits", ())))
 
 
 def load_photo(path: str | Path) -> Image.Image:
-    """Load a photo of any format that PIL reads as RGB, upright, with transparency on white.
+    """Load a photo as RGB, upright, with transparency on white, from any format that PIL reads.
 
     Raises:
-        InputError: when there is no such file or it is no picture.
+        InputError: there is no such file, or it is not a picture.
     """
     image = _open(path)
-    if image.mode.startswith("I;16") or image.mode in (
-        "I",
-        "F",
-    ):  # 16 bits a channel: PIL would clip, not scale
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):  # 16 bits a channel: PIL clips, it does not scale
         image = Image.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    return _flatten(image, _WHITE).convert("RGB")
+    return flatten(image)
 
 
 def load_mask(path: str | Path, size: tuple[int, int]) -> Image.Image:
-    """Load a mask as mode "L" with the values 0 and 255 (255 = repaint); grey is split at the middle.
-
-    A transparent drawing counts as drawn on black.
+    """Load a mask as mode "L" with the values 0 and 255 (255 = repaint), as `masks.binary` makes it.
 
     Args:
         path: any picture.
-        size: (width, height) that the mask must have: that of its photo.
+        size: (width, height) of its photo, which the mask must have.
 
     Raises:
         InputError: no such file, another size than the photo, or nothing marked.
     """
     image = _open(path)
-    if image.has_transparency_data:
-        image = _flatten(image, (0, 0, 0))
     if image.size != tuple(size):
         raise InputError(
             f"The mask {path} is {image.width} x {image.height} pixels "
             f"but its photo is {size[0]} x {size[1]}: make them the same size."
         )
-    mask = image.convert("L").point(lambda value: 255 if value >= 128 else 0)
+    mask = binary(image)
     if mask.getbbox() is None:
         raise InputError(f"The mask {path} is empty: paint the region to fill in white (255) on black (0).")
     return mask
 
 
-def pad_to_square(image: Image.Image, color: int | tuple[int, int, int] = _WHITE) -> Image.Image:
-    """Put an image in the middle of a square canvas of its longer side."""
-    side = max(image.size)
-    if image.size == (side, side):
-        return image
-    canvas = Image.new(image.mode, (side, side), color)
-    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return canvas
-
-
-def crop_from_square(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Undo `pad_to_square`: the middle (width, height) of a square image."""
-    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
-    return image.crop((left, top, left + size[0], top + size[1]))
-
-
 def _photo_paths(folder: Path) -> list[Path]:
-    """The photos of a folder by name; hidden files, folders, masks and everything else are passed over."""
+    """Return the photos of a folder by name, without hidden files, folders, masks and everything else."""
     paths = sorted(path for path in folder.iterdir() if _is_image(path))
     found = f"{len(paths)} photo{'' if len(paths) == 1 else 's'}"
     if len(paths) < MIN_PHOTOS:
@@ -195,12 +166,7 @@ def _open(path: str | Path) -> Image.Image:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture: save it anew as PNG or JPEG.") from error
-
-
-def _flatten(image: Image.Image, color: tuple[int, int, int]) -> Image.Image:
-    canvas = Image.new("RGBA", image.size, (*color, 255))
-    return Image.alpha_composite(canvas, image.convert("RGBA"))
+        raise InputError(f"{path} cannot be read as a picture: save it again as PNG or JPEG.") from error
 
 
 def _load_json(path: Path) -> dict[str, Any]:

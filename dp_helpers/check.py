@@ -1,4 +1,4 @@
-"""Is this machine ready? What ``python -m dp_helpers check`` prints: one line for each thing needed."""
+"""Is this machine ready? ``python -m dp_helpers check`` prints one line for each requirement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEEDED_MB = 1500  # what the demo may use
 
 
 def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
-    """Yield (is it right, what was checked, what was found) one after the other."""
+    """Yield (is it right, what was checked, what was found) for each requirement."""
     yield sys.version_info >= (3, 11), "Python", f"{sys.version.split()[0]} (3.11 or newer is needed)"
     for library in ("torch", "diffusers", "transformers", "accelerate"):
         yield _try(library, lambda library=library: import_module(library).__version__)
@@ -26,7 +26,7 @@ def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
 def _try(name: str, look: Callable[[], str]) -> tuple[bool, str, str]:
     try:
         return True, name, look()
-    except Exception as error:  # the line must come out whatever is broken
+    except Exception as error:  # whatever is broken, the check must go on to the next line
         return False, name, (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -38,7 +38,7 @@ def _device() -> str:
 
 def _adam() -> str:
     from .device import pick_device
-    from .optim import why_no_8bit
+    from .training.optim import why_no_8bit
 
     reason = why_no_8bit(pick_device())
     if reason:
@@ -47,9 +47,10 @@ def _adam() -> str:
 
 
 def _models(preset_name: str) -> str:
+    from .models import check_sources
+
     preset = presets.load(preset_name)
-    for model in ("inpainting", "clipseg", "clip"):
-        presets.check_sources(preset, model)
+    check_sources(preset, "inpainting", "clipseg", "clip")
     return ", ".join(source for sources in vars(preset.models).values() for source in sources)
 
 

@@ -1,4 +1,4 @@
-"""The main job from one end to the other, timed: what ``python -m dp_helpers demo`` runs."""
+"""The whole job once, timed: what ``python -m dp_helpers demo`` runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from . import catalog, evaluate, finetune, inpaint, plots, segment
+from . import catalog, finetune, inpaint, models, plots, segment
+from .evaluation import metrics
 from .files import whole_folder
 from .presets import Preset
 
@@ -25,61 +25,74 @@ def run_demo(
     out: Path,
     *,
     seed: int = 0,
-    steps: int | None = None,
-    say=lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """Object masks, fine-tune, inpaint, score; write figure.png, result.png and report.json into ``out``.
+    """Run the whole job and write figure.png, result.png, report.json and the fine-tuning run (run/) into ``out``.
+
+    The run is saved as soon as it is trained, and the picture as soon as it is painted. A score that fails after
+    that costs neither of them: it is null in the report, and the reason is said.
+
+    Args:
+        item, context, mask, preset: what to paint where, and with which models.
+        out: a folder.
+        seed: of fine-tuning and painting.
+        say: called with one line about each stage.
 
     Returns:
         The report: ``seconds`` by stage and in ``total``, ``peak_memory_mb`` of this process, ``clip_score``
-        against the references, and ``outside_max_change``, the greatest change of any channel of any pixel
-        outside the mask, in levels of 0 to 255.
+        against the references (None if it failed), and ``outside_max_change`` (`metrics.outside_max_change`).
+
+    Raises:
+        InputError: for example when a model's folder is missing; all of them are looked for before training.
     """
+    models.check_sources(preset, "inpainting", "clipseg", "clip")
     seconds: dict[str, float] = {}
+    with _timed("masks", seconds, say, f"finding the {item.class_noun} on {len(item.photos)} photos"):
+        object_masks = segment.object_masks(item, preset)
+    with _timed("finetune", seconds, say, f"fine-tuning on {item.name}"):
+        run = finetune.finetune(item, object_masks, preset, seed=seed, output_dir=out / "run")
+    with _timed("inpaint", seconds, say, f"painting it into {context.name}"):
+        result = inpaint.load_painter(preset, run)(context.photo, mask, seed=seed)
+    inpaint.save_result(result, out / "result.png")
     with whole_folder(out) as folder:
-        with _timed("masks", seconds, say, f"finding the {item.class_noun} on {len(item.photos)} photos"):
-            shapes = segment.object_masks(item.photos, item.class_noun, preset, own_masks=item.own_masks)
-        with _timed("finetune", seconds, say, f"fine-tuning on {item.name}"):
-            tuned = finetune.finetune(item, shapes, preset, seed=seed, steps=steps)
-        with _timed("inpaint", seconds, say, f"painting it into {context.name}"):
-            pipe = inpaint.load_pipeline(preset, tuned)
-            result = inpaint.inpaint(pipe, context.photo, mask, tuned.prompt, preset=preset, seed=seed)
         with _timed("evaluate", seconds, say, "scoring and drawing"):
-            score = evaluate.clip_score(result.image, item.photos, mask, preset)
+            score = _score(result.image, item, mask, preset, say)
             figure = plots.demo(item.photos, context.photo, mask, result.image, item.title or item.class_noun)
             plots.save(figure, folder / "figure.png")
-            inpaint.save_result(result, folder / "result.png")
         report = {
             "item": item.name,
             "context": context.name,
             "preset": preset.name,
-            "prompt": tuned.prompt,
+            "prompt": run.prompt,
             "seed": seed,
-            "steps": len(tuned.losses),
+            "steps": len(run.losses),
             "seconds": seconds | {"total": round(sum(seconds.values()), 2)},
             "peak_memory_mb": peak_memory_mb(),
-            "clip_score": round(score, 4),
-            "outside_max_change": outside_max_change(context.photo, result.image, mask),
+            "clip_score": score,
+            "outside_max_change": metrics.outside_max_change(context.photo, result.image, mask),
         }
         (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
-def outside_max_change(before: Image.Image, after: Image.Image, mask: Image.Image) -> int:
-    """The greatest change outside the mask, in levels of 0 to 255."""
-    change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int))
-    outside = change[np.asarray(mask) < 128]
-    return int(outside.max()) if outside.size else 0
-
-
 def peak_memory_mb() -> int | None:
-    """The most memory this process has held, in MB; None where the system does not tell (Windows)."""
+    """Return the most memory this process has held, in MB; None where the system does not tell (Windows)."""
     try:
         import resource
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))  # bytes on macOS, kB on Linux
+
+
+def _score(image: Image.Image, item: catalog.Item, mask: Image.Image, preset: Preset, say) -> float | None:
+    """Return the CLIP score, or None after saying why there is none."""
+    try:
+        return round(metrics.clip_score(image, item.photos, mask, preset), 4)
+    except Exception as error:  # whatever failed, training and picture are worth more than their score
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        say(f"no CLIP score: {said}")
+        return None
 
 
 @contextlib.contextmanager

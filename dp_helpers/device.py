@@ -1,4 +1,4 @@
-"""Which device, and which numbers to compute in on it."""
+"""Choose the device, and the precision and attention to compute with on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, or else the GPU if there is one, or else the CPU."""
+    """Return the given device. Without one, return the GPU if there is one, otherwise the CPU."""
     if device is not None:
         return torch.device(device)
     if torch.cuda.is_available():
@@ -20,25 +20,26 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def inference_dtype(device: torch.device) -> torch.dtype:
-    """Half precision on a CUDA GPU, single precision elsewhere (CPUs are slow in half precision)."""
+    """Return fp16 for a CUDA GPU and fp32 for all other devices (CPUs are slow in half precision)."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def mixed_precision(choice: str, device: torch.device) -> str:
-    """Resolve a preset's ``auto``: bf16 where the device is fast in it, else fp16 on a CUDA GPU and none elsewhere."""
+    """Resolve a preset's ``auto``: bf16 where the device is fast in it, otherwise fp16 on a CUDA GPU or "no"."""
     if choice != "auto":
         return choice
     if device.type == "cuda":
-        # A T4 says yes unless asked to leave emulation out, and is then many times slower.
+        # A T4 says that it supports bf16, but it only emulates it, many times slower.
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if device.type == "cpu" and bf16_is_fast() else "no"
 
 
 @functools.cache
 def bf16_is_fast() -> bool:
-    """Whether this CPU takes less time for a convolution in bf16 than in fp32, as those with AVX512-BF16 or AMX do.
+    """Return whether a convolution takes this CPU less time in bf16 than in fp32.
 
-    Asked by trying, since CPUs that only emulate it are hundreds of times slower.
+    CPUs with AVX512-BF16 or AMX are faster in bf16. CPUs that only emulate it are hundreds of times slower, so
+    this function measures it.
     """
     conv, x, seconds = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(8, 64, 16, 16), []
     for dtype in (torch.float32, torch.bfloat16):
@@ -53,6 +54,6 @@ def bf16_is_fast() -> bool:
 
 
 def attention(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """The attention to compute with: on a CPU, torch's fused one is slow in bf16, so not that one."""
+    """Return the attention to compute with. On a CPU, torch's fused attention is slow in bf16, so avoid it there."""
     plain = precision == "bf16" and device.type == "cpu"
     return sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext()

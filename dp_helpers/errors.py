@@ -1,8 +1,9 @@
-"""The one exception for what a person can mend."""
+"""The one error for mistakes that the user can fix."""
 
 
 class InputError(ValueError):
-    """A mistake in what was given: a file, a folder, a number.
+    """Raised for mistakes that the user can fix, such as a wrong file, folder or number.
 
-    The message is one sentence: what was found where, what is accepted, and the way out.
+    The message is one sentence. It says where the mistake is, what was found, what is accepted, and what to
+    do next.
     """

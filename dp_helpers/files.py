@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Write files and folders whole or not at all, and find the repository's data folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from .errors import InputError
 
 
 def check_can_write(path: str | Path, *, suffix: str | None = None) -> Path:
-    """Return ``path`` as a Path, after checking that a file or folder can be made there.
+    """Check that a file or folder can be made at ``path``, and return it as a Path.
+
+    Args:
+        path: the output.
+        suffix: of an output file, for example ".png". None: the output is a folder.
 
     Raises:
-        InputError: when the suffix is another one, or the parent is a file or cannot be written to.
+        InputError: the suffix differs, or the parent is a file or cannot be written to.
     """
     path = Path(path)
     if suffix and path.suffix.lower() != suffix:
@@ -27,15 +31,13 @@ def check_can_write(path: str | Path, *, suffix: str | None = None) -> Path:
         raise InputError(f"{path} is a file, but the output is a folder: choose another name.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(
-            f"{path} cannot be written: {parent} is not a folder you may write to; choose another."
-        )
+        raise InputError(f"{path} cannot be written: {parent} is not a folder you may write to; choose another.")
     return path
 
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move it into place when the block ends well, else remove it."""
+    """Yield a temporary path next to ``path``. Move it into place when the block succeeds; remove it otherwise."""
     path = Path(path)
     made = _make_parents(path)
     temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
@@ -50,12 +52,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; move it into place when the block ends well, else remove it.
+    """Yield a temporary folder next to ``path``. Move it into place when the block succeeds; remove it otherwise.
 
     Args:
         path: the folder to make.
-        replace: put the new folder in place of an old one; otherwise the new files are added to it one by
-            one.
+        replace: True replaces an existing folder by the new one. False adds the new files to it one by one.
     """
     path = Path(path)
     made = _make_parents(path)
@@ -68,6 +69,26 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         _remove_empty(made)
         raise
+
+
+def find_data() -> Path:
+    """Find the data folder: DREAMPAINT_DATA, or ``data/`` of the checkout around the package or the working folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    named = os.environ.get("DREAMPAINT_DATA")
+    if named:
+        if not Path(named).is_dir():
+            raise InputError(f"DREAMPAINT_DATA names {named!r}, which is not a folder: set it to a data folder.")
+        return Path(named).resolve()
+    for start in (Path(__file__).resolve(), Path.cwd() / "x"):
+        for parent in start.parents:
+            if (parent / "data" / "tiny").is_dir() or (parent / "data" / "catalog").is_dir():
+                return parent / "data"
+    raise InputError(
+        "The data folder was not found: work in a checkout of the repository, or set DREAMPAINT_DATA to its data/."
+    )
 
 
 def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
@@ -85,7 +106,7 @@ def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
 
 
 def _make_parents(path: Path) -> list[Path]:
-    """Make the missing parent folders of ``path`` and return those that were made, the deepest first."""
+    """Make the missing parent folders of ``path``. Return the folders that were made, deepest first."""
     made = [folder for folder in path.absolute().parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     return made

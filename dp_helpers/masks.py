@@ -1,9 +1,9 @@
 """Masks for training and for painting: PIL mode "L", 255 = repaint, 0 = keep.
 
-The paper masks with rectangles, ellipses and object shapes in equal shares, since these are what users draw
-(section 3.4), and leaves open where they lie. Drawn anywhere on the photo, as diffusers' own example draws
-them, one mask in nine hides nothing of the product and one in seven hides most of it, so most steps teach
-background. Here they lie around the product's box and always hide a good part of it.
+The paper masks with rectangles, ellipses and object shapes in equal shares, because users draw such masks
+(section 3.4). It does not say where they lie. The example script of diffusers draws them anywhere on the photo:
+there 11 % of the masks hide nothing of a centred product and only 14 % hide at least 90 % of it, so most steps teach
+background. Here they are drawn around the product's box, and each of them hides at least `MIN_COVERAGE` of it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from .errors import InputError
 from .presets import Masks
+from .squares import Box, flatten
 
 SIDES = (0.6, 1.5)  # sides of a rectangle or ellipse, in units of the sides of the product's box
-MARGIN = (0.02, 0.3)  # by how much a box around the whole product is wider and higher than the product's own
-MIN_COVERAGE = 0.3  # the least share of the product that a rectangle or ellipse hides
+MARGIN = (0.02, 0.3)  # how much wider and higher than the product's box a box around the whole product is
+MIN_COVERAGE = 0.3  # smallest share of the product that a rectangle or ellipse hides
 _TRIES = 20
 
-Box = tuple[int, int, int, int]
+
+def binary(mask: Image.Image) -> Image.Image:
+    """Return a mask as mode "L" with the values 0 and 255: grey is split at 128, transparent counts as black."""
+    opaque = flatten(mask, (0, 0, 0)) if mask.has_transparency_data else mask
+    return opaque.convert("L").point(lambda value: 255 if value >= 128 else 0)
 
 
 def rectangle(size: tuple[int, int], box: Box) -> Image.Image:
-    """A filled rectangle; ``box`` is left, top, right, bottom in pixels, the last two exclusive."""
+    """Draw a filled rectangle; ``box`` is left, top, right, bottom in pixels, the last two exclusive."""
     mask = Image.new("L", size, 0)
     mask.paste(255, _clip(box, size))
     return mask
 
 
 def ellipse(size: tuple[int, int], box: Box) -> Image.Image:
-    """A filled ellipse that touches the sides of ``box``."""
+    """Draw a filled ellipse that touches the sides of ``box``."""
     mask = Image.new("L", size, 0)
     left, top, right, bottom = box
     ImageDraw.Draw(mask).ellipse((left, top, right - 1, bottom - 1), fill=255)
@@ -40,35 +45,37 @@ def ellipse(size: tuple[int, int], box: Box) -> Image.Image:
 
 
 def object_shaped(object_mask: Image.Image, grow_by: int = 0) -> Image.Image:
-    """The object's own mask, grown by some pixels."""
+    """Return the object's own mask, grown by some pixels."""
     return grow(object_mask, grow_by)
 
 
 def full(size: tuple[int, int]) -> Image.Image:
-    """Everything is to be repainted."""
+    """Return the mask that repaints everything."""
     return Image.new("L", size, 255)
 
 
 def draw_mask(object_mask: Image.Image, rng: np.random.Generator, shares: Masks) -> Image.Image:
     """Draw one training mask from the mixture.
 
-    Rectangles and ellipses take their sides from ``SIDES`` times the product's box and their centre from
-    the middle half of that box; a draw that hides less than ``MIN_COVERAGE`` of the product is drawn again.
-    So parts of the product and of what stands around it stay in sight, and still nearly every step teaches
-    the product. A share of them, ``around``, goes around the whole product instead, as a customer's mask does: so
-    the model learns how a product lies in its mask. These and full masks are not in the paper; the inpainting
-    checkpoints are trained with a share of the latter.
+    The sides of a rectangle or ellipse are ``SIDES`` times those of the product's box, and its centre is in
+    the middle half of that box. A mask that hides less than ``MIN_COVERAGE`` of the product is drawn again. Some of
+    the product and its surroundings stay visible, yet almost every step still teaches the product.
+
+    A share of the rectangles and ellipses, ``around``, encloses the whole product instead, as a customer's mask
+    does. These masks teach the model how a product fits its mask. They and full masks are not in the paper; the
+    inpainting checkpoint itself was trained with some full masks.
 
     Args:
         object_mask: the product's mask, not empty.
-        rng: the source of randomness.
-        shares: how often each kind is drawn, and by how much object shapes grow.
+        rng: source of randomness.
+        shares: how often each kind is drawn, and how much object shapes grow.
+
+    Raises:
+        InputError: the object mask is empty.
     """
     box = object_mask.getbbox()
     if box is None:
-        raise InputError(
-            "The object mask is empty, so no training mask can be placed: give a mask of the object."
-        )
+        raise InputError("The object mask is empty, so no training mask can be placed: give a mask of the object.")
     kinds = ("rectangle", "ellipse", "object", "full")
     weights = np.array([getattr(shares, kind) for kind in kinds])
     kind = rng.choice(kinds, p=weights / weights.sum())
@@ -86,21 +93,21 @@ def draw_mask(object_mask: Image.Image, rng: np.random.Generator, shares: Masks)
 
 
 def coverage(mask: Image.Image, object_mask: Image.Image) -> float:
-    """The share of the object, 0 to 1, that the mask hides."""
+    """Return the share of the object, 0 to 1, that the mask hides."""
     inside = np.asarray(object_mask) >= 128
     return float((np.asarray(mask)[inside] >= 128).mean()) if inside.any() else 0.0
 
 
 def to_latent_size(mask: Image.Image, factor: int) -> Image.Image:
-    """Shrink a mask by the VAE's factor, nearest neighbour, picking the very pixels that the pipeline picks.
+    """Shrink a mask by the VAE's factor with nearest neighbour, picking the same pixels as the pipeline.
 
-    torch's "nearest" takes the first pixel of every block, PIL's the middle one: hence the slice.
+    torch's "nearest" picks the first pixel of every block and PIL's the middle one, so this takes a slice.
     """
     return Image.fromarray(np.ascontiguousarray(np.asarray(mask)[::factor, ::factor]))
 
 
 def grow(mask: Image.Image, pixels: int) -> Image.Image:
-    """Grow a mask by some pixels in all directions (diagonals too); a negative number shrinks it."""
+    """Grow a mask by some pixels in all directions, diagonals included; a negative number shrinks it."""
     if pixels == 0:
         return mask.copy()
     kind = ImageFilter.MaxFilter if pixels > 0 else ImageFilter.MinFilter
@@ -108,10 +115,10 @@ def grow(mask: Image.Image, pixels: int) -> Image.Image:
 
 
 def feather(mask: Image.Image, pixels: float) -> Image.Image:
-    """Blend weights for pasting: 0 outside the mask, rising to 255 over about ``pixels`` inside its edge.
+    """Return blend weights for pasting: 0 outside the mask, rising to 255 over about ``pixels`` inside its edge.
 
-    The blend lies wholly inside, so that no pixel outside the mask is touched. For a mask too thin for the
-    width asked for, a smaller width is taken.
+    The blend is entirely inside the mask, so no pixel outside it changes. A mask that is too thin for this width
+    gets a smaller one.
     """
     if pixels < 1:
         return mask.copy()
@@ -122,7 +129,7 @@ def feather(mask: Image.Image, pixels: float) -> Image.Image:
 
 
 def _box_near(box: Box, rng: np.random.Generator) -> Box:
-    """A box with sides and a centre drawn around ``box``; see draw_mask."""
+    """Draw a box with its centre in ``box``; see draw_mask."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     center_x, center_y = left + width * rng.uniform(0.25, 0.75), top + height * rng.uniform(0.25, 0.75)
@@ -136,7 +143,7 @@ def _box_near(box: Box, rng: np.random.Generator) -> Box:
 
 
 def _box_around(box: Box, rng: np.random.Generator) -> Box:
-    """A box that holds all of ``box``, with some of its margin on every side."""
+    """Draw a box that holds all of ``box``, with some of its margin on every side."""
     left, top, right, bottom = box
     wider, higher = (right - left) * rng.uniform(*MARGIN), (bottom - top) * rng.uniform(*MARGIN)
     before, above = wider * rng.uniform(0.3, 0.7), higher * rng.uniform(0.3, 0.7)

@@ -1,10 +1,14 @@
-"""Every figure of the project, in one look: large type, no frames, colours safe for colour-blind readers.
+"""Draw every figure of the project in one look: large type, no frames, colours safe for colour-blind readers.
 
-Each function returns a matplotlib Figure, made without pyplot: no window opens, nothing global changes.
+Each function returns a matplotlib Figure. They do not use pyplot, so no window opens and no global state changes.
+The figure's label (`Figure.get_label`) is its alternative text, which screen readers read aloud.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,20 +19,23 @@ from PIL import Image
 
 from .files import check_can_write, whole_file
 
-# From the palette of Okabe and Ito, made to be told apart with any kind of colour vision.
+# From the palette of Okabe and Ito, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
 _TYPE = 15
 _TILE = 2.6  # inches, a side
+_BEFORE_AFTER = "A photo; the same photo with its mask tinted orange; the result"
 
 
 def references(photos: Sequence[Image.Image], title: str = "") -> Figure:
-    """The item's photos in a row."""
-    return image_row(photos, [f"photo {index + 1}" for index in range(len(photos))], title)
+    """Draw the item's photos in a row."""
+    alt = f"{len(photos)} photos of one product, side by side"
+    return image_row(photos, _numbered(photos), title, alt=_sentence(title, alt))
 
 
 def before_after(photo: Image.Image, mask: Image.Image, result: Image.Image, title: str = "") -> Figure:
-    """The photo, the photo with its mask, the painted photo."""
-    return image_row([photo, overlay(photo, mask), result], ["photo", "with mask", "result"], title)
+    """Draw the photo, the photo with its mask, and the painted photo."""
+    images, labels = [photo, overlay(photo, mask), result], ["photo", "with mask", "result"]
+    return image_row(images, labels, title, alt=_sentence(title, _BEFORE_AFTER))
 
 
 def object_masks(
@@ -37,27 +44,30 @@ def object_masks(
     title: str = "",
     labels: Sequence[str] | None = None,
 ) -> Figure:
-    """The photos with their masks laid over them."""
+    """Draw the photos with their masks over them."""
     images = [overlay(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
-    return image_row(images, labels or [f"photo {index + 1}" for index in range(len(images))], title)
+    labels = labels or _numbered(photos)
+    alt = f"{len(images)} pictures side by side, each with its mask tinted orange: {'; '.join(labels)}"
+    return image_row(images, labels, title, alt=_sentence(title, alt))
 
 
 def demo(
     photos: Sequence[Image.Image], photo: Image.Image, mask: Image.Image, result: Image.Image, title: str = ""
 ) -> Figure:
-    """The whole job: references above; photo, photo with mask and result below."""
+    """Draw the whole job: references on top; photo, photo with mask and result below them."""
     columns = max(3, len(photos))
     figure = Figure(figsize=(columns * _TILE, 0.7 * _TILE + 2 * _TILE), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.7))
-    _fill(top, photos, [f"photo {index + 1}" for index in range(len(photos))])
+    _fill(top, photos, _numbered(photos))
     _fill(bottom, [photo, overlay(photo, mask), result], ["photo", "with mask", "result"])
     if title:
         figure.suptitle(title, fontsize=_TYPE + 3)
-    return figure
+    alt = f"Above: {len(photos)} photos of one product. Below: {_BEFORE_AFTER[0].lower()}{_BEFORE_AFTER[1:]}"
+    return _described(figure, _sentence(title, alt))
 
 
 def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
-    """The loss of each step, and its running mean over ``window`` steps: only the mean can be read."""
+    """Draw the loss of each step, and its running mean over ``window`` steps (only the mean can be read)."""
     figure, axes = _chart("step", "loss (Eq. 2)")
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=GREY, alpha=0.35, linewidth=1, label="each step")
@@ -65,11 +75,12 @@ def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
     mean = np.convolve(losses, np.ones(width) / width, mode="valid")
     axes.plot(steps[width - 1 :], mean, color=BLUE, linewidth=3, label=f"mean of {width} steps")
     axes.legend(fontsize=_TYPE - 1, frameon=False)
-    return figure
+    alt = f"Line chart of the loss (Eq. 2) in {len(losses)} training steps"
+    return _described(figure, f"{alt}. The mean of {width} steps goes from {mean[0]:.3g} to {mean[-1]:.3g}.")
 
 
 def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10) -> Figure:
-    """How much of the product masks hide, 0 to 1: for each kind of mask by its name, the share of draws in each bin."""
+    """Draw how much of the product each kind of mask hides: the share of draws in each bin of coverage, 0 to 1."""
     figure, axes = _chart("share of the product that is hidden", "share of draws")
     width = 1 / bins / (len(coverages) + 0.5)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("", "//", "..", "xx"), strict=True)
@@ -80,41 +91,47 @@ def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10)
         axes.bar(left, counts / len(values), width, align="edge", **options)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.legend(fontsize=_TYPE - 1, frameon=False)
-    return figure
+    means = "; ".join(f"{name}: {np.mean(values):.2f} on average" for name, values in coverages.items())
+    return _described(figure, f"Bar chart of how often each share of the product is hidden. {means}.")
 
 
-def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str = "") -> Figure:
-    """Images side by side, each under its label."""
+def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str = "", *, alt: str = "") -> Figure:
+    """Draw images side by side, each under its label. ``alt`` describes what they show; the default repeats labels."""
     figure = Figure(figsize=(_TILE * len(images), _TILE + 0.5 + 0.4 * bool(title)), layout="constrained")
     _fill(figure, images, labels)
     if title:
         figure.suptitle(title, fontsize=_TYPE + 3)
-    return figure
+    place = f"{len(images)} pictures side by side" if len(images) > 1 else "A picture"
+    return _described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
 
-def image_grid(images: Sequence[Image.Image], labels: Sequence[str], columns: int, title: str = "") -> Figure:
-    """Images in rows of ``columns``, each under its label."""
+def image_grid(
+    images: Sequence[Image.Image], labels: Sequence[str], columns: int, title: str = "", *, alt: str = ""
+) -> Figure:
+    """Draw images in rows of ``columns``, each under its label. ``alt`` is as in `image_row`."""
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     height = rows * (_TILE + 0.5) + 0.4 * bool(title)
     figure = Figure(figsize=(_TILE * columns, height), layout="constrained")
     _fill(figure, images, labels, rows, columns)
     if title:
         figure.suptitle(title, fontsize=_TYPE + 3)
-    return figure
+    place = f"{len(images)} pictures in rows of {columns}"
+    return _described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
 
 def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
-    """Named curves over the same ``steps``, told apart by colour, line and marker."""
+    """Draw named curves over the same ``steps``; colour, line and marker differ."""
     figure, axes = _chart(x_label, y_label)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("o-", "s--", "^:", "x-."), strict=True)
     for (name, heights), (color, line) in zip(values.items(), looks, strict=False):
         axes.plot(steps, heights, line, color=color, linewidth=3, markersize=9, label=name)
     axes.legend(fontsize=_TYPE - 1, frameon=False)
-    return figure
+    ends = "; ".join(f"{name}: from {heights[0]:.3g} to {heights[-1]:.3g}" for name, heights in values.items())
+    return _described(figure, f"Line chart. Across: {x_label}, {steps[0]:g} to {steps[-1]:g}. Up: {y_label}. {ends}.")
 
 
 def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
-    """The photo with the masked region tinted orange and outlined, so that it shows without colour, too."""
+    """Tint the masked region of a photo orange and outline it, so that it is visible without colour, too."""
     inside = np.asarray(mask) >= 128
     pixels = np.asarray(photo.convert("RGB")).astype(float)
     tint = np.array([int(ORANGE[at : at + 2], 16) for at in (1, 3, 5)])
@@ -124,15 +141,15 @@ def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def heat(values: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """A map of numbers 0 to 1, (h, w), as a picture of ``size``: dark blue is 0, yellow is 1."""
+    """Return a map (h, w) of values 0 to 1 as a picture of ``size``: dark blue is 0, yellow is 1."""
     colors = colormaps["cividis"](np.asarray(values), bytes=True)[..., :3]
     return Image.fromarray(np.ascontiguousarray(colors)).resize(size, Image.BILINEAR)
 
 
 def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
-    """Each channel of (C, h, w) as a grey picture, from its smallest value in black to its greatest in white.
+    """Return each channel of (C, h, w) as a grey picture, with its smallest value black and its greatest white.
 
-    Their pixels stay sharp: how few they are is part of what is to be seen.
+    The pixels stay sharp, so that you can see how few there are.
     """
     pictures = []
     for channel in np.asarray(values, dtype=float):
@@ -143,7 +160,7 @@ def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
 
 
 def difference(before: Image.Image, after: Image.Image) -> Image.Image:
-    """How much each pixel changed, the most of its three channels: dark blue is not at all, yellow is fully."""
+    """Show how much each pixel changed, in its channel that changed most: dark blue is 0, yellow is 255 levels."""
     change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int)).max(axis=2)
     return heat(change / 255, before.size)
 
@@ -154,6 +171,33 @@ def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=dpi, facecolor="white")
     return path
+
+
+def to_html(figure: Figure, dpi: int = 72, quality: int = 90) -> str:
+    """Return a figure as an HTML image with its alternative text.
+
+    The image is a JPEG, because most figures hold photos, and a lesson stays small that way. A figure without a label
+    gets no alternative text, so that programs that check for it find the gap.
+    """
+    buffer = io.BytesIO()
+    options = {"dpi": dpi, "facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.05}
+    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": quality}, **options)
+    alt = f'alt="{html.escape(figure.get_label())}" ' if figure.get_label() else ""
+    return f'<img {alt}src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+
+
+def _described(figure: Figure, alt: str) -> Figure:
+    figure.set_label(alt)
+    return figure
+
+
+def _sentence(title: str, alt: str) -> str:
+    """Return an alternative text that begins with the figure's title, if it has one."""
+    return f"{title}: {alt[0].lower()}{alt[1:]}." if title else f"{alt}."
+
+
+def _numbered(photos: Sequence[Image.Image]) -> list[str]:
+    return [f"photo {index + 1}" for index in range(len(photos))]
 
 
 def _fill(
@@ -168,7 +212,7 @@ def _fill(
 
 
 def _chart(x_label: str, y_label: str):
-    """A figure with one pair of axes, in the look of all charts."""
+    """Return a figure with one pair of axes, in the look of all charts."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(x_label, fontsize=_TYPE)
@@ -179,7 +223,7 @@ def _chart(x_label: str, y_label: str):
 
 
 def _outline(inside: np.ndarray, width: int) -> np.ndarray:
-    """The pixels inside that lie within ``width`` of the outside; the image's border is no outside."""
+    """Find the pixels inside within ``width`` of the outside; beyond the image's border is not outside."""
     padded = np.pad(inside, width, mode="edge")
     core = inside.copy()
     height, length = inside.shape

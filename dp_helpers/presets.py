@@ -1,30 +1,31 @@
-"""A preset says which models and which numbers are used. No other module knows a model's name.
+"""A preset holds every setting and the ids of all models. No other module names a model.
 
-A preset is a TOML file. Two come with the package, ``tiny`` (a laptop, Binder, the tests) and ``sd15``
-(Stable Diffusion on a GPU); a path to a file of your own is as good. Every key that a file leaves out has
-the default below. The defaults are the paper's numbers where the paper gives one (section 4.1: 500 steps,
-learning rate 5e-6 kept constant, 512 x 512 pixels, guidance 10).
+A preset is a TOML file. Two come with the package: ``tiny`` (a laptop, Binder, the tests) and ``sd15`` (Stable
+Diffusion on a GPU). The path of a TOML file of your own works as well. A key that the file leaves out takes the
+default below. The defaults are the paper's settings where the paper states them (section 4.1: 500 steps, constant
+learning rate 5e-6, 512 x 512 pixels, guidance 10).
 """
 
 from __future__ import annotations
 
-import os
+import math
+import numbers
 import tomllib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .errors import InputError
-from .tables import build
 
-Loaded = TypeVar("Loaded")
 _PACKAGED = Path(__file__).parent / "presets"
 
 
 @dataclass(frozen=True)
 class Models:
-    """Where each model comes from: folders or Hub ids, tried in this order."""
+    """Where each model comes from: folders or Hub ids, tried in order."""
 
     inpainting: tuple[str, ...]  # StableDiffusionInpaintPipeline
     clipseg: tuple[str, ...]  # CLIPSegForImageSegmentation and its processor
@@ -34,7 +35,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Segment:
-    """ClipSeg: from a class noun to an object mask. Lengths are shares of the photo's side."""
+    """ClipSeg, from a class noun to an object mask. Lengths are shares of the photo's side."""
 
     prompts: tuple[str, ...] = ("{class_noun}", "a photo of a {class_noun}")  # their maps are averaged
     threshold: float = 0.3  # of the sigmoid, 0 to 1
@@ -44,7 +45,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Masks:
-    """The training mixture. The shares need not add up to 1: they are divided by their sum."""
+    """The training mixture. The shares need not add up to 1; they are divided by their sum."""
 
     rectangle: float = 1.0
     ellipse: float = 1.0
@@ -61,7 +62,7 @@ class Finetune:
     steps: int = 500
     batch_size: int = 1
     learning_rate: float = 5e-6
-    text_encoder_learning_rate: float | None = None  # None: the same
+    text_encoder_learning_rate: float | None = None  # None: the same as learning_rate
     optimizer: str = "adamw8bit"  # adamw8bit, adamw
     lr_scheduler: str = "constant"
     lr_warmup_steps: int = 0
@@ -70,47 +71,50 @@ class Finetune:
     gradient_checkpointing: bool = False
     mixed_precision: str = "auto"  # auto, no, fp16, bf16
     save_dtype: str = "float16"  # of the saved weights
+    checkpointing_steps: int = 0  # save the state every so many steps, so that the run can be resumed; 0: never
+    checkpoints_total_limit: int = 2  # keep so many of the latest checkpoints
     prompt_dropout: float = 0.0  # share of samples with an empty prompt
     snr_gamma: float | None = None  # Min-SNR loss weights (arXiv 2303.09556); None: plain Eq. 2
     mask_weight: float = 1.0  # loss weight where the mask is; 1: plain Eq. 2
     background_weight: float = 1.0  # loss weight off the product; 1: plain Eq. 2
-    views: int = 32  # how many views of the photos are encoded before training
-    masks_per_view: int = 4  # and how many masks for each of them
+    views: int = 32  # number of views of the photos that are encoded before training
+    masks_per_view: int = 4  # number of masks for each of them
     augment_scale: tuple[float, float] = (0.8, 0.8)  # share of the view that the product's longer side takes
     augment_shift: float = 0.0  # 0: in the middle, 1: anywhere on the canvas
-    augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper, see backdrop.py
+    augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper
     augment_flip: bool = False  # mirror every second view; wrong for products with writing on them
 
 
 @dataclass(frozen=True)
 class Inpaint:
-    """Arguments of the inpainting pipeline, and how a photo is brought to its resolution and back."""
+    """Arguments of the inpainting pipeline, and how the photo is cut for it and pasted back."""
 
     guidance_scale: float = 10.0
     num_inference_steps: int = 50
     strength: float = 1.0
-    eta: float = 0.0  # of DDIM (arXiv 2010.02502): how much of the noise is drawn anew in each step; others ignore it
+    eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it
     crop_scale: float = 2.0  # side of the square that is painted, in units of the mask's longer side
     feather: float = 0.0  # width of the blend inside the mask's edge, share of the painted square
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything that differs between a toy run and a real one."""
+    """Everything that differs between a small run and a real one."""
 
     name: str
-    source: str  # what load() was given: a name or a path
+    source: str  # the name or path that load() was given
     folder: Path  # of the TOML file
     models: Models
     resolution: int = 512  # pixels, a side
     token: str = "nbsn"  # the rare word that will mean the item
+    allow_bin: tuple[str, ...] = ()  # sources of [models] that may be read from .bin where they have no safetensors
     segment: Segment = field(default_factory=Segment)
     masks: Masks = field(default_factory=Masks)
     finetune: Finetune = field(default_factory=Finetune)
     inpaint: Inpaint = field(default_factory=Inpaint)
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers and model ids as plain JSON-ready values."""
+        """Return all settings and model ids as values that JSON can hold."""
         return asdict(self) | {"folder": str(self.folder)}
 
 
@@ -118,136 +122,129 @@ def load(source: str | Path) -> Preset:
     """Load a preset by its name (``tiny``, ``sd15``) or from a TOML file.
 
     Raises:
-        InputError: when there is no such preset, or a key or value in it is wrong.
+        InputError: there is no such preset, or a key or value in it is wrong.
     """
     names = sorted(path.stem for path in _PACKAGED.glob("*.toml"))
     named = str(source) in names
     path = _PACKAGED / f"{source}.toml" if named else Path(source).expanduser()
     if not path.is_file():
-        raise InputError(
-            f"There is no preset {str(source)!r}: name one of {', '.join(names)}, or a TOML file."
-        )
+        raise InputError(f"There is no preset {str(source)!r}: name one of {', '.join(names)}, or a TOML file.")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a TOML file: {error}.") from error
-    given = {
-        "name": path.stem,
-        "source": str(source) if named else str(path.resolve()),
-        "folder": path.parent,
-    }
+    given = {"name": path.stem, "source": str(source) if named else str(path.resolve()), "folder": path.parent}
     for key in given.keys() & table.keys():
-        raise InputError(f"{path}: the key {key!r} is set by the file's place; remove it.")
-    preset = build(Preset, table | given, path)
-    _check(preset, path)
-    return preset
+        raise InputError(f"{path}: the key {key!r} follows from the file's place; remove it.")
+    return _checked(_build(Preset, table | given, f"{path}: "), f"{path}: ")
 
 
-def load_first(preset: Preset, model: str, load_from: Callable[..., Loaded]) -> Loaded:
-    """Load a model from the first of its sources that works.
+def change(preset: Preset, **changes: Any) -> Preset:
+    """Return a copy of a preset with some settings changed; types and ranges are checked as those of a file are.
 
     Args:
-        preset: names the sources.
-        model: a field of `Models`, for example ``"clip"``.
-        load_from: called as ``load_from(source, **options)``; the options are the variant of the weights,
-            so it passes them on to ``from_pretrained``.
+        preset: stays as it is.
+        changes: fields of `Preset`. A field that is a table takes the settings to change as a mapping:
+            ``change(preset, finetune={"steps": 20}, inpaint={"eta": 0.0}, token="nbsn")``.
 
     Raises:
-        InputError: when no source works; the message holds what each of them said.
+        InputError: an unknown setting, or a value of the wrong type or out of range.
     """
-    sources = getattr(preset.models, model)
-    said = []
-    for source in sources:
-        place = _place(source, preset.folder)
-        for options in ({},) if os.path.isdir(place) else ({}, {"variant": "fp16"}):
-            try:
-                return load_from(place, **options)
-            except OSError as error:
-                said.append(f"{source}: {str(error).strip().splitlines()[0]}")
-    raise InputError(
-        f"No source of the model {model!r} of preset {preset.name!r} could be loaded "
-        f"({'; '.join(dict.fromkeys(said)) or 'the preset names none'}): "
-        "check the connection, or put a folder or another id into a preset file of your own."
-    )
+    hints, values = typing.get_type_hints(Preset), {}
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and is_dataclass(hints.get(name)):
+            values[name] = replace(getattr(preset, name), **_values(hints[name], value, "", name + "."))
+        else:
+            values |= _values(Preset, {name: value}, "", "")
+    return _checked(replace(preset, **values), "")
 
 
-def check_sources(preset: Preset, model: str) -> None:
-    """Check that the folders among a model's sources are there; Hub ids are left alone.
+def _build(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
+    """Make the dataclass ``cls`` from a table. Its fields are the accepted keys, their annotations the accepted types.
 
-    Raises:
-        InputError: when one is missing.
+    Error messages begin with ``where`` (for example "my.toml: ") and name a key with its ``prefix`` ("finetune.").
     """
-    for source in getattr(preset.models, model):
-        _place(source, preset.folder)
+    try:
+        return cls(**_values(cls, table, where, prefix))
+    except TypeError as error:  # the dataclass names the keys that are missing
+        raise InputError(f"{where}{str(error).split(')', 1)[-1].strip()} in [{prefix.rstrip('.')}].") from error
 
 
-def find_data() -> Path:
-    """The data folder: DREAMPAINT_DATA, or the repository's ``data/`` around the package or working folder.
-
-    Raises:
-        InputError: when there is none.
-    """
-    named = os.environ.get("DREAMPAINT_DATA")
-    if named:
-        if not Path(named).is_dir():
-            raise InputError(
-                f"DREAMPAINT_DATA names {named!r}, which is not a folder: set it to a data folder."
-            )
-        return Path(named).resolve()
-    for start in (Path(__file__).resolve(), Path.cwd() / "x"):
-        for parent in start.parents:
-            if (parent / "data" / "tiny").is_dir() or (parent / "data" / "catalog").is_dir():
-                return parent / "data"
-    raise InputError(
-        "The data folder was not found: work in a checkout of the repository, "
-        "or set DREAMPAINT_DATA to its data/."
-    )
+def _values(cls: type, table: Mapping[str, Any], where: str, prefix: str) -> dict[str, Any]:
+    """Return the values of a table, each converted to the type of the field of ``cls`` with its name."""
+    known, hints = {entry.name for entry in fields(cls)}, typing.get_type_hints(cls)
+    for key in table:
+        if key not in known:
+            raise InputError(f"{where}unknown key {prefix + key!r}; accepted are {', '.join(sorted(known))}.")
+    return {key: _convert(hints[key], value, where, prefix + key) for key, value in table.items()}
 
 
-def _place(source: str, folder: Path) -> str:
-    """A source as from_pretrained takes it. ``data/...`` and ``./...`` are folders, all else is a Hub id."""
-    if source.startswith("data/"):
-        path = find_data() / source.removeprefix("data/")
-    elif source.startswith(("./", "../", "/", "~")):
-        path = folder / Path(source).expanduser()
-    else:
-        return source
-    if not path.is_dir():
-        raise InputError(
-            f"The model folder {path} is missing: check out the whole repository, or run `make tiny`."
-        )
-    return str(path)
+def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return _build(hint, value, where, key + ".")
+    if is_dataclass(hint) and isinstance(value, hint):
+        return value
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        kinds = typing.get_args(hint)
+        if kinds[-1] is Ellipsis or len(kinds) == len(value):
+            return tuple(_convert(kinds[0], entry, where, key) for entry in value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):  # NumPy's numbers, too
+        if float in options and math.isfinite(value):
+            return float(value)
+        if int in options and isinstance(value, numbers.Integral):
+            return int(value)
+    elif type(value) in options or (Path in options and isinstance(value, Path)):
+        return value
+    wanted = str(hint) if typing.get_args(hint) else hint.__name__
+    raise InputError(f"{where}{key} is {value!r}, but must be {_WORDS.get(wanted, f'of type {wanted}')}.")
 
 
-def _check(preset: Preset, path: Path) -> None:
-    """Check the values that a type cannot."""
-    train, painting, segment = preset.finetune, preset.inpaint, preset.segment
-    counts = (train.steps, train.batch_size, train.views, train.masks_per_view)
-    smallest, largest = train.augment_scale
-    precision, mixture = train.mixed_precision, preset.masks
-    shares = (mixture.rectangle, mixture.ellipse, mixture.object, mixture.full)
-    checks = {
-        "resolution must be a positive multiple of 8": preset.resolution > 0 and preset.resolution % 8 == 0,
-        "token must be one word": len(preset.token.split()) == 1,
-        "models.inpainting must name at least one source": bool(preset.models.inpainting),
-        "segment.threshold must lie between 0 and 1": 0 < segment.threshold < 1,
-        "segment.prompts must name at least one prompt": bool(segment.prompts),
-        "the shares of [masks] must not be negative, and not all 0": min(shares) >= 0 < sum(shares),
-        "masks.around must lie between 0 and 1": 0 <= mixture.around <= 1,
-        "finetune.steps, batch_size, views and masks_per_view must be at least 1": min(counts) >= 1,
-        "finetune.learning_rate must be positive": train.learning_rate > 0,
-        "finetune.optimizer must be adamw8bit or adamw": train.optimizer in ("adamw8bit", "adamw"),
-        "mixed_precision must be auto, no, fp16 or bf16": precision in ("auto", "no", "fp16", "bf16"),
-        "finetune.save_dtype must be float16 or float32": train.save_dtype in ("float16", "float32"),
-        "finetune.prompt_dropout must lie between 0 and 1": 0 <= train.prompt_dropout < 1,
-        "finetune.augment_scale must be two shares, the smaller first": 0.1 <= smallest <= largest <= 1,
-        "finetune.augment_shift must lie between 0 and 1": 0 <= train.augment_shift <= 1,
-        "inpaint.strength must lie between 0 (not included) and 1": 0 < painting.strength <= 1,
-        # At 1 DDIM takes the root of a rounding error below zero if its last timestep holds noise alone: diffusers#5969.
-        "inpaint.eta must lie between 0 and 1 (1 not included)": 0 <= painting.eta < 1,
-        "inpaint.num_inference_steps must be at least 1": painting.num_inference_steps >= 1,
-        "inpaint.crop_scale must be at least 1": painting.crop_scale >= 1,
-    }
-    for rule, holds in checks.items():
-        if not holds:
-            raise InputError(f"{path}: {rule}.")
+_WORDS = {"int": "a whole number", "float": "a finite number", "str": "text", "bool": "true or false"}
+_SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
+_COUNT = ("at least 1", lambda value: value >= 1)
+_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
+
+
+# What a type cannot say: a table, its settings, what they must be, and the test.
+_RULES = [
+    ("", "resolution", "a positive multiple of 8", lambda value: value > 0 and value % 8 == 0),
+    ("", "token", "one word", lambda value: len(value.split()) == 1),
+    ("models", "inpainting", "a list of at least one source", bool),
+    ("segment", "prompts", "a list of at least one prompt", bool),
+    ("segment", "threshold", "between 0 and 1, neither of them included", lambda value: 0 < value < 1),
+    ("segment", "smooth grow", *_SHARE),
+    ("masks", "around object_grow", *_SHARE),
+    ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
+    ("finetune", "steps batch_size views masks_per_view checkpoints_total_limit", *_COUNT),
+    ("finetune", "learning_rate max_grad_norm", "greater than 0", lambda value: value > 0),
+    ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight checkpointing_steps", *_NOT_NEGATIVE),
+    ("finetune", "optimizer", "adamw8bit or adamw", ("adamw8bit", "adamw").__contains__),
+    ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
+    ("finetune", "save_dtype", "float16 or float32", ("float16", "float32").__contains__),
+    ("finetune", "prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
+    ("finetune", "augment_scale", "two shares, 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
+    ("finetune", "augment_shift augment_background", *_SHARE),
+    ("inpaint", "num_inference_steps crop_scale", *_COUNT),
+    ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
+    ("inpaint", "feather", *_SHARE),
+    ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
+    # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.
+    ("inpaint", "eta", "between 0 and 1 (1 not included); 0.99 is as good", lambda value: 0 <= value < 1),
+]
+
+
+def _checked(preset: Preset, where: str) -> Preset:
+    """Return the preset after checking every value that its type alone does not check."""
+    for table, names, wanted, holds in _RULES:
+        for name in names.split():
+            value = getattr(getattr(preset, table) if table else preset, name)
+            if not holds(value):
+                raise InputError(f"{where}{table}{'.' if table else ''}{name} is {value!r}, but must be {wanted}.")
+    mixture, painting = preset.masks, preset.inpaint
+    if not mixture.rectangle + mixture.ellipse + mixture.object + mixture.full > 0:
+        raise InputError(f"{where}the shares of [masks] are all 0: give at least one of them a share.")
+    if int(painting.num_inference_steps * painting.strength) < 1:
+        steps = f"{painting.num_inference_steps} steps at strength {painting.strength}"
+        raise InputError(f"{where}{steps} leave no step to take: raise one of them.")
+    return preset

@@ -1,10 +1,10 @@
-"""A saved fine-tune: ``unet/`` and ``text_encoder/`` as the libraries save them, and ``run.json``."""
+"""A finished fine-tuning run: ``unet/`` and ``text_encoder/`` in the libraries' own format, and ``run.json``."""
 
 from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,103 +14,157 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from . import __version__
+from .catalog import Item
 from .errors import InputError
 from .files import whole_folder
+from .presets import Preset
+from .training import checkpoints
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "bitsandbytes")
+_NEEDED = {"prompt", "class_noun", "losses", "seconds", "preset"}
 
 
 @dataclass
-class FineTuned:
-    """A fine-tuned item: the two modules that were trained, and how."""
+class Run:
+    """A fine-tuned item: the two modules that were trained, and the record of how."""
 
     unet: UNet2DConditionModel
     text_encoder: CLIPTextModel
-    prompt: str  # the item's prompt, "a [token] [class noun]"
-    class_noun: str
-    losses: list[float]  # one for each step
-    seconds: dict[str, float]  # by stage
-    settings: dict[str, Any] = field(default_factory=dict)  # all that run.json holds
+    record: dict[str, Any]  # contents of run.json: preset, item, seed, versions, losses ...
     folder: Path | None = None  # where it is saved, if it is
 
     @property
+    def prompt(self) -> str:
+        """Return the item's prompt, "a [token] [class noun]"."""
+        return self.record["prompt"]
+
+    @property
+    def losses(self) -> list[float]:
+        """Return the loss of each step."""
+        return self.record["losses"]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each stage."""
+        return self.record["seconds"]
+
+    @property
     def preset_source(self) -> str:
-        """The preset's name or path, as `presets.load` takes it."""
-        return self.settings["preset"]["source"]
+        """Return the preset's name or path, as `presets.load` takes it."""
+        return self.record["preset"]["source"]
 
 
 def check_run_folder(folder: str | Path) -> Path:
-    """Refuse, before any training, a folder that cannot be written or holds something else than a run."""
+    """Return ``folder`` as a Path if a run can be saved there.
+
+    Raises:
+        InputError: it is a file, or a folder that holds something else than a run or its checkpoints.
+    """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the run.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside - {checkpoints.FOLDER} and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
     return folder
 
 
-def save_run(tuned: FineTuned, folder: str | Path) -> Path:
-    """Save a fine-tune. An older run of the same name is replaced once the new one is whole."""
+def save_run(run: Run, folder: str | Path) -> Path:
+    """Save a run. An older run in the same folder is replaced once the new one is whole."""
     folder = check_run_folder(folder)
     with whole_folder(folder, replace=True) as temporary:
-        tuned.unet.save_pretrained(temporary / "unet", safe_serialization=True)
-        tuned.text_encoder.save_pretrained(temporary / "text_encoder")
-        text = json.dumps(tuned.settings, indent=2, ensure_ascii=False)
+        run.unet.save_pretrained(temporary / "unet", safe_serialization=True)
+        run.text_encoder.save_pretrained(temporary / "text_encoder")
+        text = json.dumps(run.record, indent=2, ensure_ascii=False)
         (temporary / "run.json").write_text(text + "\n", encoding="utf-8")
-    tuned.folder = folder
+    run.folder = folder
     return folder
 
 
-def load_run(folder: str | Path) -> FineTuned:
-    """Load a saved fine-tune, weights in the precision they were saved in.
+def load_run(folder: str | Path) -> Run:
+    """Load a saved run, its weights in the precision in which they were saved.
 
     Raises:
-        InputError: when the folder is no whole run.
+        InputError: the folder does not hold a whole run.
     """
     folder = Path(folder)
-    settings = read_settings(folder)
+    record = read_record(folder)
+    options = {"use_safetensors": True, "torch_dtype": getattr(torch, record["preset"]["finetune"]["save_dtype"])}
     try:
-        unet = UNet2DConditionModel.from_pretrained(
-            folder / "unet", use_safetensors=True, torch_dtype=_saved_dtype(settings)
-        )
-        text_encoder = CLIPTextModel.from_pretrained(
-            folder / "text_encoder", use_safetensors=True, torch_dtype=_saved_dtype(settings)
-        )
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", **options)
+        text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
     except OSError as error:
-        raise InputError(
-            f"{folder} is not a whole run ({str(error).splitlines()[0]}): fine-tune again."
-        ) from error
-    keys = ("prompt", "class_noun", "losses", "seconds")
-    return FineTuned(unet, text_encoder, *(settings[key] for key in keys), settings, folder)
+        raise InputError(f"{folder} is not a whole run ({str(error).splitlines()[0]}): fine-tune again.") from error
+    return Run(unet, text_encoder, record, folder)
 
 
-def read_settings(folder: str | Path) -> dict[str, Any]:
-    """The contents of a run's run.json."""
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """Read a run's run.json.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(
-            f"{folder} is not a fine-tuned run: it has no run.json; name the folder of `finetune --out`."
+            f"{folder} is not a fine-tuned run: it has no run.json; name the folder that `finetune --out` made."
         )
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"prompt", "class_noun", "losses", "seconds", "preset"} - settings.keys()
-    except (json.JSONDecodeError, AttributeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        missing = _NEEDED - record.keys()
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise InputError(f"{path} cannot be read ({error}): fine-tune again.") from error
     if missing:
         raise InputError(f"{path} lacks {', '.join(sorted(missing))}: fine-tune again.")
-    return settings
+    return record
+
+
+def made_from(item: Item, preset: Preset, seed: int) -> dict[str, Any]:
+    """Return everything that fine-tuning reads and a name can tell: item, photos' names, seed, settings, models.
+
+    The contents of photos and models are not in it.
+    """
+    return _origin({**_about(item), "preset": preset.as_dict(), "seed": seed})
+
+
+def make_record(item: Item, preset: Preset, seed: int, seconds: dict[str, float], losses: list[float]) -> dict:
+    """Return the contents of run.json."""
+    return {
+        "prompt": item.prompt(preset.token),
+        **_about(item),
+        "preset": preset.as_dict(),
+        "seed": seed,
+        "steps": len(losses),
+        "seconds": seconds,
+        "versions": versions(),
+        "losses": [round(loss, 5) for loss in losses],
+    }
+
+
+def is_made_from(record: dict[str, Any], origin: dict[str, Any]) -> bool:
+    """Return whether the run of a run.json was made from this origin (`made_from`)."""
+    return _origin(record) == origin
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that have a say in the result."""
+    """Return the versions of Python and of the libraries that influence the result."""
     found = {"python": platform.python_version(), "dp_helpers": __version__}
     for name in _LIBRARIES:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # bitsandbytes can be done without
+        except PackageNotFoundError:  # bitsandbytes is optional
             found[name] = "none"
     return found
 
 
-def _saved_dtype(settings: dict[str, Any]) -> torch.dtype:
-    return getattr(torch, settings["preset"]["finetune"]["save_dtype"])
+def _about(item: Item) -> dict[str, Any]:
+    photos = [path.name for path in item.paths]
+    return {"class_noun": item.class_noun, "item": {"name": item.name, "title": item.title, "photos": photos}}
+
+
+def _origin(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a record that decides the result of fine-tuning, as JSON holds it (tuples become lists)."""
+    preset = json.loads(json.dumps(record["preset"]))
+    settings = {name: value for name, value in preset.get("finetune", {}).items() if "checkpoint" not in name}
+    read = {name: preset.get(name) for name in ("models", "resolution", "token", "segment", "masks")}
+    return {name: record.get(name) for name in ("item", "class_noun", "seed")} | read | {"finetune": settings}

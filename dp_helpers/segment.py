@@ -1,6 +1,6 @@
 """ClipSeg: an object mask for every photo, from the class noun alone (Lueddecke and Ecker, arXiv 2112.10003).
 
-The masks need not be perfect: the paper counts on their flaws to make the model robust to masks of any shape
+The masks need not be perfect. The paper expects their flaws to make the model robust to masks of any shape
 (section 3.4).
 """
 
@@ -12,45 +12,39 @@ import torch
 from PIL import Image, ImageFilter
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
+from . import models
+from .catalog import Item
 from .device import pick_device
 from .errors import InputError
-from .presets import Preset, load_first
+from .presets import Preset
 
 
-def object_masks(
-    images: Sequence[Image.Image],
-    class_noun: str,
-    preset: Preset,
-    *,
-    own_masks: Sequence[Image.Image | None] | None = None,
-    device: str | torch.device | None = None,
-) -> list[Image.Image]:
-    """Find the object on every photo.
+def object_masks(item: Item, preset: Preset, *, device: str | torch.device | None = None) -> list[Image.Image]:
+    """Find the product on every photo of an item. The user's own masks win over ClipSeg's.
 
     Args:
-        images: RGB photos.
-        class_noun: what to look for.
+        item: its photos, class noun and own masks.
         preset: the ClipSeg model, its prompts, threshold, smoothing and growth.
-        own_masks: a user's own masks, which win; None where there is none (`catalog.Item.own_masks`).
-        device: default: the GPU if there is one.
+        device: the GPU if there is one, unless given.
 
     Returns:
-        One mask per photo, mode "L", the photo's size, 255 = object.
+        One mask per photo, mode "L", the photo's size, 255 = product.
 
     Raises:
-        InputError: when nothing is found on a photo.
+        InputError: nothing was found on a photo.
     """
-    masks = list(own_masks) if own_masks else [None] * len(images)
+    masks = list(item.own_masks)
     missing = [index for index, mask in enumerate(masks) if mask is None]
     if missing:
-        maps = probability_maps([images[index] for index in missing], class_noun, preset, device=device)
+        photos = [item.photos[index] for index in missing]
+        maps = probability_maps(photos, item.class_noun, preset, device=device)
         for index, probability in zip(missing, maps, strict=True):
-            masks[index] = to_mask(probability, images[index].size, preset)
-    for index, mask in enumerate(masks):
+            masks[index] = to_mask(probability, item.photos[index].size, preset)
+    for path, mask in zip(item.paths, masks, strict=True):
         if mask.getbbox() is None:
             raise InputError(
-                f"No {class_noun!r} was found on photo {index + 1} of {len(images)}: use a plainer "
-                "class noun, leave the photo out, or put your own mask beside it as NAME.mask.png."
+                f"No {item.class_noun!r} was found on {path}: use a plainer class noun, leave the photo out, or "
+                f"put your own mask next to it as {path.stem}.mask.png."
             )
     return masks
 
@@ -63,10 +57,10 @@ def probability_maps(
     *,
     device: str | torch.device | None = None,
 ) -> torch.Tensor:
-    """Sigmoid maps of ClipSeg, averaged over the preset's prompts: (images, h, w) of the model's own size."""
+    """Return ClipSeg's sigmoid maps (images, h, w), averaged over the preset's prompts, at the model's own size."""
     device = pick_device(device)
-    processor = load_first(preset, "clipseg", CLIPSegProcessor.from_pretrained)
-    model = load_first(preset, "clipseg", _load_model).to(device).eval()
+    processor = models.load(preset, "clipseg", CLIPSegProcessor)
+    model = models.load(preset, "clipseg", CLIPSegForImageSegmentation).to(device).eval()
     prompts = [template.format(class_noun=class_noun) for template in preset.segment.prompts]
     text = processor.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").to(device)
     maps = []
@@ -79,14 +73,8 @@ def probability_maps(
 
 def to_mask(probability: torch.Tensor, size: tuple[int, int], preset: Preset) -> Image.Image:
     """Turn one probability map (h, w) into a mask of ``size``: resize, smooth, threshold, grow."""
-    side, numbers = max(size), preset.segment
+    side, settings = max(size), preset.segment
     image = Image.fromarray((probability * 255).round().byte().numpy()).resize(size, Image.BILINEAR)
-    image = image.filter(ImageFilter.GaussianBlur(numbers.smooth * side))
-    mask = image.point(lambda value: 255 if value >= 255 * numbers.threshold else 0)
-    return mask.filter(ImageFilter.MaxFilter(2 * round(numbers.grow * side) + 1))
-
-
-def _load_model(source: str, **options) -> CLIPSegForImageSegmentation:
-    return CLIPSegForImageSegmentation.from_pretrained(
-        source, torch_dtype=torch.float32, use_safetensors=True, **options
-    )
+    image = image.filter(ImageFilter.GaussianBlur(settings.smooth * side))
+    mask = image.point(lambda value: 255 if value >= 255 * settings.threshold else 0)
+    return mask.filter(ImageFilter.MaxFilter(2 * round(settings.grow * side) + 1))

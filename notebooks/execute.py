@@ -1,12 +1,16 @@
 """Execute the lessons from top to bottom and write their outputs back: ``python notebooks/execute.py [names...]``.
 
-Each lesson gets a fresh kernel with this folder as its working folder. What is written is the same from run to run
-but for what the lesson itself measures: no cell ids, no timestamps, no widgets, no progress bars. A lesson with a
-failing cell, or one that grows too large, stays as it was, and the exit code is 1.
+Each lesson gets a fresh kernel with this folder as its working folder. Two runs write the same file, except for what
+the lesson itself measures: no cell ids, no timestamps, no widgets, no progress bars. A lesson with a failing cell, or
+one that grows too large, stays as it was, and the exit code is 1.
+
+``python notebooks/execute.py --sources`` executes nothing. It writes the set-up cell and the badges into every
+lesson, and the `git clone` line and the badges into the README.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import re
@@ -14,6 +18,7 @@ import signal
 import sys
 from pathlib import Path
 
+import address
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -23,16 +28,24 @@ MAX_BYTES = 1_000_000  # of a lesson with its pictures
 TIMEOUT = 1800  # seconds for one cell
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SETUP = (HERE / "setup_cell.py").read_text(encoding="utf-8").strip()
+ADDRESS = address.find(SETUP)
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # as Colab and JupyterLab fold a cell
 
 
 class LessonError(Exception):
     """A lesson that must not be written; the message is for people."""
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Execute the named lessons, or all, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("names", nargs="*", help="lessons, with or without folder and ending (default: all)")
+    parser.add_argument("--sources", action="store_true", help="write set-up cells and badges; execute nothing")
+    options = parser.parse_args(arguments)
+    if options.sources:
+        return write_sources()
     failed = 0
-    for path in lessons(names):
+    for path in lessons(options.names):
         print(f"{path.name} ...", file=sys.stderr, flush=True)
         try:
             notebook = execute(clean(read(path)))
@@ -48,8 +61,24 @@ def main(names: list[str]) -> int:
     return 1 if failed else 0
 
 
+def write_sources() -> int:
+    """Write the set-up cell and the public address wherever they belong, and keep all outputs. Return the exit code."""
+    readme = HERE.parent / "README.md"
+    notebooks = {path: read(path) for path in lessons()}
+    titles = {path.stem: notebook.cells[0].source.splitlines()[0][2:] for path, notebook in notebooks.items()}
+    try:
+        text = address.in_readme(readme.read_text(encoding="utf-8"), ADDRESS, titles)
+        for path, notebook in notebooks.items():
+            write(notebook, path)
+    except (LessonError, ValueError) as error:
+        print(f"The public address was not written everywhere: {error}", file=sys.stderr)
+        return 1
+    readme.write_text(text, encoding="utf-8")
+    return 0
+
+
 def lessons(names: list[str] | None = None) -> list[Path]:
-    """The paths of the named lessons, with or without folder and ending, or of all."""
+    """Return the paths of the named lessons, or of all. A name may have a folder and an ending."""
     every = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
     if not names:
         return every
@@ -60,24 +89,34 @@ def lessons(names: list[str] | None = None) -> list[Path]:
 
 
 def read(path: Path) -> nbformat.NotebookNode:
-    """A lesson, with the one set-up cell in place of the one it holds."""
+    """Return a lesson with the set-up cell and the badges of today in place of those that its file holds."""
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):
         if "setup" in cell.metadata.get("tags", []):
-            cell.source = SETUP
+            cell.source, cell.metadata = SETUP, kept_metadata(cell)
+    for first in notebook.cells[:1]:
+        if first.cell_type == "markdown":
+            first.source = address.in_lesson(first.source, ADDRESS, path.stem)
     return notebook
 
 
+def kept_metadata(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return the metadata that a cell is written with: its tags, and for the set-up cell that it is folded."""
+    tags = cell.metadata.get("tags")
+    folded = FOLDED if "setup" in (tags or []) else {}
+    return nbformat.from_dict(({"tags": tags} if tags else {}) | folded)
+
+
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The code cells in order."""
+    """Return the code cells in order."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat.NotebookNode:
-    """Run all cells in a fresh kernel of this very Python; returns the notebook with clean outputs.
+    """Run all cells in a fresh kernel of this very Python. Return the notebook with clean outputs.
 
     Raises:
-        LessonError: says which cell failed, and how.
+        LessonError: a cell failed; the message names it and the reason.
         KeyboardInterrupt: on Ctrl-C, or when this process is told to end.
     """
     started: list[nbformat.NotebookNode] = []
@@ -113,7 +152,7 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
 
 
 def _stop_on_signals(stopped: asyncio.Event) -> None:
-    """Cancel all that runs here when this process is to end: nbclient's own way to do that ends in a traceback."""
+    """Cancel everything that runs here when this process is told to end. nbclient would end with a traceback."""
 
     def stop() -> None:
         stopped.set()
@@ -126,14 +165,13 @@ def _stop_on_signals(stopped: asyncio.Event) -> None:
 
 
 def clean(notebook: nbformat.NotebookNode, *, outputs: bool = False) -> nbformat.NotebookNode:
-    """Keep what belongs to the lesson: sources, tags and, if wanted, outputs that a page can show."""
+    """Keep what belongs to the lesson: sources, tags, the folded set-up cell and, if wanted, outputs for a page."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor = 4, 4  # the last format without cell ids
     for cell in notebook.cells:
         cell.pop("id", None)
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        cell.metadata = kept_metadata(cell)
         if cell.cell_type == "code":
             cell.outputs = tidy(cell.outputs) if outputs else []
             cell.execution_count = cell.execution_count if outputs else None
@@ -141,24 +179,26 @@ def clean(notebook: nbformat.NotebookNode, *, outputs: bool = False) -> nbformat
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    """Write whole or not at all.
+    """Write a lesson whole or not at all.
 
     Raises:
-        LessonError: when it is too large.
+        LessonError: it is too large.
     """
     text = nbformat.writes(notebook)
     if len(text.encode()) > MAX_BYTES:
-        raise LessonError(f"it has {len(text.encode()) / 1000:.0f} kB, more than {MAX_BYTES / 1000:.0f}: fewer pictures")
+        raise LessonError(
+            f"it has {len(text.encode()) / 1000:.0f} kB, more than {MAX_BYTES / 1000:.0f}: fewer pictures"
+        )
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
 def tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Outputs as a page can show them: what was printed in one piece, without widgets and progress bars.
+    """Return outputs as a page can show them: prints in one piece, no widgets, no progress bars.
 
-    Widgets live in a running kernel only, and of a progress bar only scraps would be left. How a print is cut into
-    pieces is a matter of time, and nbclient's own way to join them would hide the bars' carriage returns.
+    A widget works only in a running kernel, and a page would show only scraps of a progress bar. How a print is cut
+    into pieces depends on time. nbclient can join the pieces, but hides the carriage returns by which we know a bar.
     """
     joined = _join([output for output in outputs if WIDGET not in output.get("data", {})])
     for output in joined:
@@ -168,7 +208,7 @@ def tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
 
 
 def _join(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Copies of the outputs, with neighbours of one stream made one."""
+    """Copy the outputs, and join neighbours of the same stream."""
     kept: list[nbformat.NotebookNode] = []
     for output in outputs:
         if kept and output.output_type == kept[-1].output_type == "stream" and kept[-1].name == output.name:
@@ -179,7 +219,7 @@ def _join(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
 
 
 def _last(started: list[nbformat.NotebookNode], notebook: nbformat.NotebookNode) -> str:
-    """The cell that was started last, by number and first line. A kernel that is killed leaves no other trace of it."""
+    """Name the last cell that was started by its number and first line. A killed kernel leaves no other trace."""
     number = next(number for number, cell in enumerate(code_cells(notebook), start=1) if cell is started[-1])
     return f"code cell {number} ({started[-1].source.splitlines()[0]!r})"
 

@@ -4,14 +4,14 @@ import os
 import re
 import tomllib
 
-from dp_helpers import presets
+from dp_helpers import files
 
-ROOT = presets.find_data().parent
+ROOT = files.find_data().parent
 ONLY_FOR_TESTS = {"nbclient", "nbformat", "pytest", "playwright", "ruff"}
 
 
 def pins(name: str) -> dict[str, str]:
-    """Package and version of each pinned line of a requirements file."""
+    """Return package and version of each pinned line of a requirements file."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return dict(re.match(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines if re.match(r"[\w.-]+==", line))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import failures
 import numpy as np
-import products
 import pytest
-from items import ITEMS
 from PIL import Image
+
+from data.build.measure import failures
+from data.build.render import products
+from data.build.render.items import ITEMS
 
 
 def specs(count: int = 200):
@@ -21,7 +22,9 @@ def test_decorated_products_keep_their_main_colour_and_mostly_have_another():
     for spec in specs():
         colors = {part.surface.color for part in products.build(spec).parts}
         assert products.decorated(spec) and spec["shade"] in colors, spec
-        more.append(bool(colors & set(spec["paint"].values()) or spec["emblem"]))  # a vase may lack the handles to paint
+        more.append(
+            bool(colors & set(spec["paint"].values()) or spec["emblem"])
+        )  # a vase may lack the handles to paint
     assert np.mean(more) > 0.9
 
 
@@ -32,11 +35,13 @@ def test_no_training_product_wears_an_emblem_of_the_catalogue():
 
 
 def test_benchmark_pairs_differences_by_item():
-    benchmark = pytest.importorskip("benchmark", reason="needs data/build/requirements.txt")
+    benchmark = pytest.importorskip("data.build.measure.benchmark", reason="needs data/build/requirements.txt")
     scores = {"dreampaint": 0.9, "pbe": 0.8, "title": 0.6}
     rows = [
         {"item": f"item {i}", "method": method, "clip_score": score + i / 10 + seed / 100, "ciede2000": 10 - score}
-        for i in range(5) for seed in range(2) for method, score in scores.items()
+        for i in range(5)
+        for seed in range(2)
+        for method, score in scores.items()
     ]
     found = benchmark.summary(rows, np.random.default_rng(0))
     assert found["benchmark_dreampaint_clip_score"] == pytest.approx(0.9 + 0.2 + 0.005)
@@ -47,7 +52,7 @@ def test_benchmark_pairs_differences_by_item():
 
 
 def test_colour_difference_counts_the_items_pixels_alone():
-    benchmark = pytest.importorskip("benchmark", reason="needs data/build/requirements.txt")
+    benchmark = pytest.importorskip("data.build.measure.benchmark", reason="needs data/build/requirements.txt")
     truth, where = Image.new("RGB", (8, 8), "red"), Image.new("L", (8, 8), 0)
     image = truth.copy()
     image.paste("blue", (0, 0, 4, 8))

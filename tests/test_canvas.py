@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dp_helpers import canvas as canvas_module
-from dp_helpers.canvas import MAX_SIDE, MaskCanvas
 from dp_helpers.errors import InputError
+from dp_helpers.widgets import canvas as canvas_module
+from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 
 PNG = "data:image/png;base64,"
 JPEG = "data:image/jpeg;base64,"
@@ -168,8 +168,9 @@ def test_the_browsers_half_is_small_files_that_are_all_sent_and_installed(photo)
         text = source.read_text(encoding="utf-8")
         assert text in sent and len(text.splitlines()) < 250
         assert ("export default" in text) == (source.name == canvas_module.SOURCES[-1])
-    settings = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    installed = {path for pattern in settings["package-data"]["dp_helpers"] for path in package.glob(pattern)}
+    pyproject = tomllib.loads((package.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = pyproject["tool"]["setuptools"]["package-data"]["dp_helpers.widgets"]
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
     assert {path for path in package.rglob("*.*") if path.suffix not in (".py", ".pyc")} == installed
 
 
@@ -189,7 +190,9 @@ def test_a_photo_must_be_a_picture(not_a_photo):
     assert "load_photo" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("not_a_mask", ["mask.png", np.zeros((70, 90)), Image.new("F", (90, 70)), Image.new("I", (90, 70))])
+@pytest.mark.parametrize(
+    "not_a_mask", ["mask.png", np.zeros((70, 90)), Image.new("F", (90, 70)), Image.new("I", (90, 70))]
+)
 def test_a_mask_must_be_a_black_and_white_picture(photo, mask, not_a_mask):
     canvas = MaskCanvas(photo, mask)
     with pytest.raises(InputError, match="The mask must be a PIL image"):
@@ -213,10 +216,11 @@ def test_a_mask_of_another_size_is_refused(photo):
 def test_text_that_is_no_picture_is_refused_when_read(photo, text):
     canvas = MaskCanvas(photo)
     canvas.mask_data_url = text
-    with pytest.raises(InputError, match="mask_data_url is no picture"):
+    with pytest.raises(InputError, match="mask_data_url is not a picture"):
         _ = canvas.mask
 
 
 def test_importing_the_canvas_loads_no_torch():
-    code = "import sys, dp_helpers.canvas; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
+    heavy = ("torch", "diffusers", "transformers")
+    code = f"import sys, dp_helpers.widgets.canvas; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_item, product_photo
 from PIL import Image
+from tools.family import make_item, product_photo
 
 from dp_helpers import catalog
 from dp_helpers.errors import InputError

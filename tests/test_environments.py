@@ -1,10 +1,10 @@
-"""The memory limit of environments.py: it holds for all processes together, and what was killed is told."""
+"""The memory limit of tools/environments.py: it holds for all processes together, and what was killed is told."""
 
 import subprocess
 import sys
 
-import environments
 import pytest
+from tools import environments
 
 USE = "import sys; held = bytearray(int(sys.argv[1])); held[::4096] = bytes(len(held[::4096]))"
 

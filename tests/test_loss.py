@@ -2,19 +2,20 @@
 
 import pytest
 import torch
-from conftest import SIDE, WIDTH, make_scheduler, make_unet
 from diffusers import DDPMScheduler
+from tools.family import SIDE, WIDTH, make_scheduler, make_unet
 
-from dp_helpers import inpaint, loss, masks
-from dp_helpers.bank import Batch, encode, image_to_tensor, mask_image, mask_to_tensor
+from dp_helpers import masks, models
 from dp_helpers.errors import InputError
+from dp_helpers.training import loss
+from dp_helpers.training.latents import Batch, encode, image_to_tensor, mask_image, mask_to_tensor
 
 
 def make_batch(count: int = 3) -> Batch:
     generator = torch.Generator().manual_seed(0)
     latents, masked = torch.randn(2, count, 4, 8, 8, generator=generator)
-    mask, shape = (torch.rand(2, count, 1, 8, 8, generator=generator) > 0.5).float()
-    return Batch(latents, mask, masked, shape)
+    mask, object_mask = (torch.rand(2, count, 1, 8, 8, generator=generator) > 0.5).float()
+    return Batch(latents, mask, masked, object_mask)
 
 
 def training_scheduler(prediction_type: str) -> DDPMScheduler:
@@ -33,12 +34,12 @@ def test_loss_is_equation_2(prediction_type):
     sigma = (1 - scheduler.alphas_cumprod[timesteps]).sqrt().view(3, 1, 1, 1)
     noisy = alpha * batch.latents + sigma * noise
     prediction = unet(torch.cat([noisy, batch.mask, batch.masked_image_latents], 1), timesteps, text).sample
-    wanted = {
+    truth = {
         "epsilon": noise,
         "v_prediction": alpha * noise - sigma * batch.latents,
         "sample": batch.latents,
     }
-    by_hand = ((prediction - wanted[prediction_type]) ** 2).mean()
+    by_hand = ((prediction - truth[prediction_type]) ** 2).mean()
     assert ours.item() == pytest.approx(by_hand.item(), rel=1e-5)
 
 
@@ -77,7 +78,7 @@ def test_unknown_prediction_type():
 
 def test_unet_input_is_what_the_pipeline_feeds(preset, photo, mask):
     """Order of channels, mask convention, shrinking and scaling are the pipeline's, number by number."""
-    pipe = inpaint.load_pipeline(preset, device="cpu")
+    pipe = models.load_pipeline(preset, device="cpu")
     fed = []
     pipe.unet.register_forward_pre_hook(lambda _, inputs: fed.append(inputs[0].clone()))
     image, mask_image_ = photo.resize((SIDE, SIDE)), mask.resize((SIDE, SIDE))

@@ -1,4 +1,4 @@
-"""Masks: where they lie, what they hide, and that they shrink as the pipeline shrinks them."""
+"""Masks: where they are, what they hide, and that they shrink as the pipeline shrinks them."""
 
 import numpy as np
 import pytest
@@ -15,6 +15,44 @@ def shape():
     image = Image.new("L", (64, 64), 0)
     image.paste(255, (20, 16, 44, 56))
     return image
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_a_mask_of_any_mode_becomes_binary(mode):
+    mask = masks.rectangle((64, 64), (5, 8, 45, 28))
+    made = masks.binary(mask.convert("RGB").convert(mode))
+    assert made.mode == "L" and (np.asarray(made) == np.asarray(mask)).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA"])
+def test_grey_is_split_at_128(mode):
+    ramp = Image.linear_gradient("L").convert(mode)  # rows of 0 to 255
+    made = np.asarray(masks.binary(ramp))
+    assert (made[:128] == 0).all() and (made[128:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparency_counts_as_black(mode):
+    white = Image.new(mode, (256, 256), "white")
+    white.putalpha(Image.linear_gradient("L"))  # white, less and less transparent
+    made = np.asarray(masks.binary(white))
+    assert (made[:128] == 0).all() and (made[128:] == 255).all()
+
+
+def test_a_transparent_palette_colour_counts_as_black(tmp_path):
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([255, 255, 255, 255, 255, 255])
+    image.paste(0, (0, 0, 4, 8))
+    image.save(tmp_path / "mask.png", transparency=0)
+    with Image.open(tmp_path / "mask.png") as opened:
+        assert masks.binary(opened).getbbox() == (4, 0, 8, 8)
+
+
+def test_a_binary_mask_stays_as_it_is_and_the_given_one_too():
+    grey = Image.new("L", (8, 8), 200)
+    made = masks.binary(grey)
+    assert made.getextrema() == (255, 255) and grey.getextrema() == (200, 200)
+    assert masks.binary(made).tobytes() == made.tobytes()
 
 
 def test_rectangle_and_ellipse_fill_their_box():

@@ -1,6 +1,6 @@
 """The lessons: the habits that hold for all of them, and every one executed at a shrunken size.
 
-The size switch stands in shrunk.py. A solution is written once, in its exercise; it is executed from there.
+The size switch stands in tools/shrunk.py. A solution is written once, in its exercise; it is executed from there.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import execute
 import pytest
-from shrunk import SHRUNK, shrink, shrunk_lesson, tagged
+from tools.shrunk import SHRUNK, shrink, shrunk_lesson, tagged
 
 LESSONS = execute.lessons()
 NAMES = [path.stem for path in LESSONS]
@@ -20,8 +20,10 @@ NAMES = [path.stem for path in LESSONS]
 OPENING = ("**You will**", "**You need**")
 CLOSING = ("## Takeaways", "## Exercises", "## Next")
 SOLUTION = re.compile(r"<details><summary>Solution</summary>\s*```python\n(.*?)```.*?</details>", re.DOTALL)
-MODEL_ID = re.compile(r"""["'](?!(?:data|docs|image|masks|out|photos|runs)/)[A-Za-z][\w.-]+/[\w.-]*[A-Za-z][\w.-]*["']""")
-IMAGES = ("image/jpeg", "image/png")
+MODEL_ID = re.compile(
+    r"""["'](?!(?:data|docs|image|masks|out|photos|runs)/)[A-Za-z][\w.-]+/[\w.-]*[A-Za-z][\w.-]*["']"""
+)
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 @pytest.fixture(params=LESSONS, ids=NAMES)
@@ -38,13 +40,19 @@ def markdown(lesson) -> list[str]:
     return [cell.source for cell in lesson.cells if cell.cell_type == "markdown"]
 
 
+def pictures(cell) -> list[str]:
+    """Return the img elements that a cell has put out, one for each figure."""
+    pages = [output.get("data", {}).get("text/html", "") for output in cell.outputs]
+    return [tag for page in pages for tag in re.findall("<img [^>]*>", page)]
+
+
 def shows_picture(cell) -> bool:
-    return any(kind in output.get("data", {}) for output in cell.outputs for kind in IMAGES)
+    return bool(pictures(cell))
 
 
-def shown_twice(cell) -> bool:
-    """Whether a figure stands there as JPEG and as PNG: then something has undone `course.show_figures`."""
-    return any(set(IMAGES) <= output.get("data", {}).keys() for output in cell.outputs)
+def shows_bare_image(cell) -> bool:
+    """Return whether a figure is there as a bare JPEG or PNG: then something has undone `course.show_figures`."""
+    return any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
 
 
 def test_all_lessons_are_known():
@@ -82,7 +90,9 @@ def test_closing(lesson):
     takeaways, exercises = text[places[0] : places[1]], text[places[1] : places[2]]
     assert len(re.findall(r"^- ", takeaways, re.MULTILINE)) == 3
     count = len(re.findall(r"^\*\*\d+\. ", exercises, re.MULTILINE))
-    assert 2 <= count <= 4 and len(solutions(lesson)) == count == text.count("<details>"), "each exercise has its solution"
+    assert 2 <= count <= 4 and len(solutions(lesson)) == count == text.count("<details>"), (
+        "each exercise has its solution"
+    )
 
 
 def solutions(lesson) -> list[str]:
@@ -100,10 +110,12 @@ def test_committed_outputs_are_of_one_clean_run(lesson, path):
     for cell in cells:
         assert all(output.output_type != "error" for output in cell.outputs)
         assert all(output.get("name") != "stderr" for output in cell.outputs), f"stderr below {cell.source[:60]!r}"
-        assert execute.tidy(cell.outputs) == cell.outputs and not shown_twice(cell)
+        assert execute.tidy(cell.outputs) == cell.outputs and not shows_bare_image(cell)
     assert path.stat().st_size <= execute.MAX_BYTES
     assert set(lesson.metadata) == {"kernelspec", "language_info"}, "no widget state, nothing of this machine"
-    assert all(set(cell.metadata) <= {"tags"} and "id" not in cell for cell in lesson.cells)
+    for cell in lesson.cells:
+        folded = FOLDED if "setup" in cell.metadata.get("tags", []) else {}
+        assert {key: value for key, value in cell.metadata.items() if key != "tags"} == folded and "id" not in cell
 
 
 def test_outputs_name_no_folder_of_a_machine(lesson):
@@ -139,6 +151,13 @@ def test_links_to_lessons_exist_or_are_to_come(lesson, path):
         assert (path.parent / target).is_file(), f"{target} is linked but not there"
 
 
+def test_figures_have_alternative_text(lesson):
+    figures = [(tag, cell) for cell in execute.code_cells(lesson) for tag in pictures(cell)]
+    assert figures
+    for tag, cell in figures:
+        assert re.match(r'<img alt="[^"]{10,}" src="data:image/jpeg;base64,', tag), f"below {cell.source[-80:]!r}"
+
+
 def test_after_every_picture_comes_a_sentence(lesson):
     for cell, following in zip(lesson.cells, lesson.cells[1:], strict=False):
         if cell.cell_type == "code" and shows_picture(cell):
@@ -154,7 +173,9 @@ def test_formulas_are_for_katex(lesson):
         assert rest.count("$") % 2 == 0, f"an odd number of $ in {text[:60]!r}"
         for formula in [*blocks, *re.findall(r"\$([^$]+)\$", rest)]:
             assert formula.count("{") == formula.count("}") and formula.count(r"\left") == formula.count(r"\right")
-            forbidden = re.search(r"\\(label|eqref|ref|cite|newcommand|def|mbox|begin\{(align|equation|eqnarray)\*?\})", formula)
+            forbidden = re.search(
+                r"\\(label|eqref|ref|cite|newcommand|def|mbox|begin\{(align|equation|eqnarray)\*?\})", formula
+            )
             assert not forbidden, f"{forbidden and forbidden[0]} in {formula[:60]!r}"
 
 
@@ -169,7 +190,7 @@ def test_runs_from_top_to_bottom_with_its_solutions(path, tmp_path, monkeypatch)
     counts = [cell.execution_count for cell in execute.code_cells(done)]
     assert counts == list(range(1, len(counts) + 1))
     assert any(shows_picture(cell) for cell in execute.code_cells(done))
-    assert not any(shown_twice(cell) for cell in execute.code_cells(done))
+    assert not any(shows_bare_image(cell) for cell in execute.code_cells(done))
 
 
 def test_shrinking_fails_loudly():
@@ -210,7 +231,12 @@ def test_prints_are_joined_and_progress_bars_dropped():
     def stream(name, text):
         return execute.nbformat.v4.new_output("stream", name=name, text=text)
 
-    came = [stream("stdout", "a"), stream("stdout", "b\n"), stream("stderr", "\r 5 %|"), stream("stderr", "\r 9 %|\nhm\n")]
+    came = [
+        stream("stdout", "a"),
+        stream("stdout", "b\n"),
+        stream("stderr", "\r 5 %|"),
+        stream("stderr", "\r 9 %|\nhm\n"),
+    ]
     assert execute.tidy(came) == [stream("stdout", "ab\n"), stream("stderr", "hm\n")]
     assert execute.tidy([stream("stderr", "\r 5 %|\n")]) == []
     around = [stream("stdout", "a"), stream("stderr", "\r 5 %|"), stream("stdout", "b")]
@@ -243,7 +269,9 @@ def test_a_run_that_is_stopped_says_so_and_goes_no_further(folder, name):
     path = folder("1", f"import os, signal, time; os.kill(os.getppid(), signal.{name}); time.sleep(60)", "3")
     content = path.read_bytes()
     # In a process of its own: the signal must not reach the tests, and of Playwright an event loop may be running here.
-    program = f"import sys, pathlib, execute; execute.HERE = pathlib.Path({str(path.parent)!r}); sys.exit(execute.main([]))"
+    program = (
+        f"import sys, pathlib, execute; execute.HERE = pathlib.Path({str(path.parent)!r}); sys.exit(execute.main([]))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(Path(execute.__file__).parent)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 130

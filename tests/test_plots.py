@@ -1,10 +1,54 @@
 """Figures of the lessons: what a picture says must be what the numbers say."""
 
+import base64
+import html
+import io
+import re
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from dp_helpers import plots
+
+
+def test_figures(item, photo, mask, tmp_path):
+    figures = [
+        plots.references(item.photos, "Red box"),
+        plots.before_after(photo, mask, photo),
+        plots.object_masks(item.photos, item.own_masks),
+        plots.demo(item.photos, photo, mask, photo, "Red box"),
+        plots.loss_curve([1.0, 0.5, 0.25]),
+    ]
+    for index, figure in enumerate(figures):
+        path = plots.save(figure, tmp_path / f"{index}.png", dpi=50)
+        with Image.open(path) as image:
+            assert len(image.convert("RGB").getcolors(2**24)) > 10
+
+
+def test_the_overlay_tints_and_outlines_the_mask_and_nothing_else(photo, mask):
+    shown, before = np.asarray(plots.overlay(photo, mask)), np.asarray(photo)
+    inside = np.asarray(mask) == 255
+    assert (shown[~inside] == before[~inside]).all() and (shown[inside] != before[inside]).any(-1).mean() > 0.99
+    assert (shown[20, 30:60] == 0).all() and (shown[54, 30:60] == 0).all()  # the first and the last row of the mask
+
+
+@pytest.mark.parametrize(("count", "means"), [(1, 1), (24, 1), (25, 1), (60, 36)])
+def test_the_mean_of_a_loss_curve_ends_at_the_last_step(count, means):
+    losses = np.arange(count, dtype=float)
+    each, mean = plots.loss_curve(losses).get_axes()[0].lines
+    assert list(each.get_ydata()) == list(losses)
+    assert len(mean.get_xdata()) == means and mean.get_xdata()[-1] == count
+    assert mean.get_ydata()[-1] == pytest.approx(losses[-25:].mean())
+
+
+def test_each_bar_of_a_histogram_is_a_share_of_its_draws():
+    figure = plots.coverage_histogram({"near": [0.05, 0.95, 0.95, 0.95], "anywhere": [0.05]}, bins=10)
+    near, anywhere = figure.get_axes()[0].containers
+    assert [bar.get_height() for bar in near] == [0.25, *[0] * 8, 0.75]
+    assert [bar.get_height() for bar in anywhere] == [1, *[0] * 9]
+    assert near[0].get_hatch() != anywhere[0].get_hatch()  # without colour, too
 
 
 def test_each_channel_spans_black_to_white():
@@ -40,4 +84,70 @@ def test_curves_can_be_told_apart_without_colour():
     figure = plots.curves([0, 5, 10], {"training photos": [3, 2, 1], "held-out photos": [3, 2, 2]}, "step", "loss")
     lines = figure.get_axes()[0].lines
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 2
-    assert [text.get_text() for text in figure.get_axes()[0].get_legend().get_texts()] == ["training photos", "held-out photos"]
+    assert [text.get_text() for text in figure.get_axes()[0].get_legend().get_texts()] == [
+        "training photos",
+        "held-out photos",
+    ]
+
+
+PICTURE, MASK = Image.new("RGB", (8, 8), "white"), Image.new("L", (8, 8), 255)
+LOSSES = {"training photos": [0.5, 0.25], "held-out photos": [0.5, 0.375]}
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (plots.references([PICTURE] * 3), "3 photos of one product, side by side."),
+        (plots.references([PICTURE] * 3, "A lamp"), "A lamp: 3 photos of one product, side by side."),
+        (
+            plots.before_after(PICTURE, MASK, PICTURE),
+            "A photo; the same photo with its mask tinted orange; the result.",
+        ),
+        (
+            plots.object_masks([PICTURE] * 2, [MASK] * 2, "A lamp", ["found", "corrected"]),
+            "A lamp: 2 pictures side by side, each with its mask tinted orange: found; corrected.",
+        ),
+        (
+            plots.demo([PICTURE] * 2, PICTURE, MASK, PICTURE),
+            "Above: 2 photos of one product. Below: a photo; the same photo with its mask tinted orange; the result.",
+        ),
+        (
+            plots.loss_curve([4.0, 2.0, 1.0], window=1),
+            "Line chart of the loss (Eq. 2) in 3 training steps. The mean of 1 steps goes from 4 to 1.",
+        ),
+        (
+            plots.coverage_histogram({"anywhere": [0.0, 0.5], "around": [1.0]}),
+            "Bar chart of how often each share of the product is hidden. "
+            "anywhere: 0.25 on average; around: 1.00 on average.",
+        ),
+        (plots.image_row([PICTURE], ["photo"]), "A picture: photo."),
+        (plots.image_row([PICTURE] * 2, ["before", "after"]), "2 pictures side by side: before; after."),
+        (plots.image_row([PICTURE] * 2, ["before", "after"], alt="The mug turns red."), "The mug turns red."),
+        (plots.image_grid([PICTURE] * 3, list("abc"), 2, "t = 9"), "t = 9: 3 pictures in rows of 2: a; b; c."),
+        (plots.image_grid([PICTURE] * 3, list("abc"), 2, alt="Three mugs."), "Three mugs."),
+        (
+            plots.curves([0, 10], LOSSES, "step", "loss"),
+            "Line chart. Across: step, 0 to 10. Up: loss. "
+            "training photos: from 0.5 to 0.25; held-out photos: from 0.5 to 0.375.",
+        ),
+    ],
+)
+def test_every_figure_describes_itself(figure, words):
+    assert figure.get_label() == words
+
+
+def test_a_figure_as_html_carries_its_description():
+    page = plots.to_html(plots.image_row([PICTURE], ["a photo"], 'the "first" <one>'))
+    alt, data = re.fullmatch(r'<img alt="([^"]+)" src="data:image/jpeg;base64,([^"]+)">', page).groups()
+    assert html.unescape(alt) == 'the "first" <one>: a picture: a photo.' and "<" not in alt
+    assert Image.open(io.BytesIO(base64.b64decode(data))).format == "JPEG"
+    assert "alt=" not in plots.to_html(Figure())  # programs that look for missing descriptions must find this one
+
+
+def test_nbconvert_shows_the_description():
+    exporter = pytest.importorskip("nbconvert").HTMLExporter()
+    v4 = pytest.importorskip("nbformat").v4
+    page = plots.to_html(plots.references([PICTURE] * 2))
+    cell = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
+    body, _ = exporter.from_notebook_node(v4.new_notebook(cells=[cell]))
+    assert 'alt="2 photos of one product, side by side."' in body and "No description has been provided" not in body

@@ -1,8 +1,10 @@
-"""Presets: from the package, from a file, and with mistakes in them."""
+"""Presets: from the package, from a file, changed, and with mistakes in them."""
 
+import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from dp_helpers import presets
@@ -11,7 +13,7 @@ from dp_helpers.errors import InputError
 MODELS = '[models]\ninpainting = ["a/b"]\nclipseg = ["a/b"]\nclip = ["a/b"]\n'
 
 
-def test_the_paper_numbers_are_in_sd15():
+def test_the_papers_settings_are_in_sd15():
     preset = presets.load("sd15")
     assert preset.finetune.steps == 500 and preset.finetune.learning_rate == 5e-6
     assert preset.finetune.lr_scheduler == "constant"
@@ -36,10 +38,14 @@ def test_tiny_is_a_preset_like_any_other():
         (MODELS + "[finetune]\nsteps = true", "finetune.steps is True"),
         (MODELS + "[finetune]\nsteps = 0", "at least 1"),
         (MODELS + "[finetune]\nmixed_precision = 'half'", "mixed_precision"),
-        (MODELS + "[masks]\nrectangle = -1.0", "shares"),
+        (MODELS + "[masks]\nrectangle = -1.0", "masks.rectangle is -1.0"),
+        (MODELS + "[masks]\nrectangle = 0\nellipse = 0\nobject = 0", "shares of .masks. are all 0"),
         ("token = 'two words'\n" + MODELS, "one word"),
         ("name = 'mine'\n" + MODELS, "'name'"),
         ("resolution 128", "not a TOML file"),
+        ("finetune = 3\n" + MODELS, "finetune is 3"),
+        (MODELS.replace('clip = ["a/b"]', 'clip = "a/b"'), "models.clip is 'a/b'"),
+        (MODELS.replace('inpainting = ["a/b"]', "inpainting = []"), "at least one"),
     ],
 )
 def test_mistakes_are_told(tmp_path, text, words):
@@ -62,36 +68,98 @@ def test_integers_are_numbers_and_defaults_fill_in(tmp_path):
     assert preset.inpaint.guidance_scale == 7.0 and preset.finetune == presets.Finetune()
 
 
-def test_the_fallback_is_taken_when_the_first_source_fails(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text(MODELS.replace('clip = ["a/b"]', 'clip = ["gone/model", "here/model"]'))
-
-    def load_from(source, **options):
-        if source == "gone/model":
-            raise OSError("404")
-        return source
-
-    preset = presets.load(path)
-    assert presets.load_first(preset, "clip", load_from) == "here/model"
-    with pytest.raises(InputError, match="a/b: 404"):
-        presets.load_first(preset, "clipseg", lambda source, **options: load_from("gone/model"))
+# -- change --------------------------------------------------------------------------------------------------------
 
 
-def test_a_missing_model_folder_is_told(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text(MODELS.replace('"a/b"', '"./nowhere"'))
-    with pytest.raises(InputError, match="nowhere is missing"):
-        presets.load_first(presets.load(path), "clip", lambda source, **options: source)
+def test_a_changed_preset_differs_in_the_settings_given_and_the_original_in_none():
+    preset, before = presets.load("tiny"), presets.load("tiny")
+    changed = presets.change(preset, finetune={"steps": 20}, inpaint={"eta": 0}, token="nbsn")
+    assert (changed.finetune.steps, changed.inpaint.eta, changed.token) == (20, 0.0, "nbsn")
+    assert type(changed.inpaint.eta) is float
+    back = presets.change(
+        changed, finetune={"steps": before.finetune.steps}, inpaint={"eta": before.inpaint.eta}, token=before.token
+    )
+    assert preset == before == back != changed
+    assert presets.change(preset) == preset == presets.change(preset, finetune={})
 
 
-def test_data_folder_can_be_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("DREAMPAINT_DATA", str(tmp_path))
-    assert presets.find_data() == tmp_path
-    monkeypatch.setenv("DREAMPAINT_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="DREAMPAINT_DATA"):
-        presets.find_data()
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"finetun": {"steps": 1}}, "unknown key 'finetun'"),
+        ({"finetune": {"step": 1}}, "unknown key 'finetune.step'; accepted are .*steps"),
+        ({"finetune": {"steps": "many"}}, "finetune.steps is 'many', but must be a whole number"),
+        ({"finetune": {"steps": 2.5}}, "finetune.steps is 2.5"),
+        ({"finetune": {"steps": True}}, "finetune.steps is True"),
+        ({"finetune": {"steps": None}}, "finetune.steps is None"),
+        ({"finetune": {"steps": 0}}, "at least 1"),
+        ({"finetune": {"learning_rate": 0}}, "finetune.learning_rate is 0.0, but must be greater than 0"),
+        ({"finetune": {"gradient_checkpointing": 1}}, "true or false"),
+        ({"finetune": {"augment_scale": [0.9, 0.5]}}, "the smaller first"),
+        ({"finetune": {"augment_scale": [0.5]}}, "augment_scale"),
+        ({"finetune": {"augment_scale": [0.5, "1"]}}, "finetune.augment_scale is '1'"),
+        ({"inpaint": {"eta": 1}}, "inpaint.eta is 1.0"),
+        ({"inpaint": {"strength": 0.01}}, "no step"),
+        ({"inpaint": {"guidance_scale": math.inf}}, "inpaint.guidance_scale is inf, but must be a finite number"),
+        ({"inpaint": {"feather": math.nan}}, "inpaint.feather is nan"),
+        ({"inpaint": 3}, "inpaint is 3"),
+        ({"resolution": 100}, "a positive multiple of 8"),
+        ({"token": "two words"}, "one word"),
+        ({"token": 3}, "token is 3, but must be text"),
+    ],
+)
+def test_a_wrong_change_is_told_in_one_sentence(changes, words):
+    with pytest.raises(InputError, match=words) as caught:
+        presets.change(presets.load("tiny"), **changes)
+    assert "\n" not in str(caught.value)
 
 
-def test_importing_the_package_loads_no_torch():
+def test_a_folder_is_not_taken_for_text(tmp_path):
+    preset = presets.load("tiny")
+    assert presets.change(preset, folder=tmp_path).folder == tmp_path
+    with pytest.raises(InputError, match="token is .*but must be text"):
+        presets.change(preset, token=tmp_path)
+
+
+def test_numpys_numbers_are_numbers():
+    changed = presets.change(
+        presets.load("tiny"),
+        finetune={"steps": np.int64(7), "learning_rate": np.float32(0.5)},
+        inpaint={"guidance_scale": np.int32(3)},
+    )
+    assert (changed.finetune.steps, changed.finetune.learning_rate, changed.inpaint.guidance_scale) == (7, 0.5, 3.0)
+    kinds = [type(changed.finetune.steps), type(changed.finetune.learning_rate), type(changed.inpaint.guidance_scale)]
+    assert kinds == [int, float, float]  # run.json holds them
+    with pytest.raises(InputError, match="finetune.steps"):
+        presets.change(changed, finetune={"steps": np.float64(7)})
+
+
+def test_lists_become_tuples():
+    changed = presets.change(
+        presets.load("tiny"), finetune={"augment_scale": [0.5, 1]}, models={"clip": ["./one", "./two"]}
+    )
+    assert changed.finetune.augment_scale == (0.5, 1.0) and changed.models.clip == ("./one", "./two")
+    assert hash(changed)  # the metrics keep the last preset's CLIP
+
+
+def test_a_table_is_replaced_whole_by_one_of_its_class():
+    preset = presets.load("tiny")
+    changed = presets.change(preset, masks=presets.Masks(full=2.0), inpaint=presets.Inpaint(eta=0.5))
+    assert changed.masks == presets.Masks(full=2.0) != preset.masks
+    assert changed.inpaint == presets.Inpaint(eta=0.5) and changed.finetune == preset.finetune
+    with pytest.raises(InputError, match="inpaint.eta is 1.0"):
+        presets.change(preset, inpaint=presets.Inpaint(eta=1.0))
+    with pytest.raises(InputError, match="masks is Inpaint"):
+        presets.change(preset, masks=presets.Inpaint())
+
+
+def test_none_is_taken_where_a_setting_may_be_left_out():
+    preset = presets.load("tiny")
+    assert preset.finetune.text_encoder_learning_rate is not None
+    changed = presets.change(preset, finetune={"text_encoder_learning_rate": None, "snr_gamma": 5})
+    assert changed.finetune.text_encoder_learning_rate is None and changed.finetune.snr_gamma == 5.0
+
+
+def test_importing_the_presets_and_the_catalogue_loads_no_torch():
     code = "import dp_helpers, dp_helpers.presets, dp_helpers.catalog, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

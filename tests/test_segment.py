@@ -1,5 +1,7 @@
 """Object masks from a class noun."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,21 +11,42 @@ from dp_helpers import segment
 from dp_helpers.errors import InputError
 
 
+@pytest.fixture
+def half_masked(item):
+    """The item as a mug, with a mask of the user's own for its first photo only."""
+    return replace(item, class_noun="mug", own_masks=[item.own_masks[0], None, None])
+
+
 def test_probability_maps(preset, item):
     maps = segment.probability_maps(item.photos, item.class_noun, preset, device="cpu")
     assert maps.shape[0] == 3 and maps.ndim == 3
     assert 0 <= maps.min() and maps.max() <= 1
 
 
-def test_own_masks_win(preset, item):
-    assert segment.object_masks(item.photos, "armchair", preset, own_masks=item.own_masks) == item.own_masks
+def test_own_masks_win_and_no_model_is_loaded(preset, item, monkeypatch):
+    monkeypatch.setattr(segment, "probability_maps", lambda *_, **__: pytest.fail("ClipSeg ran"))
+    assert segment.object_masks(item, preset) == item.own_masks
 
 
-def test_missing_masks_are_found(preset, item):
-    made = segment.object_masks(item.photos, "mug", preset, own_masks=[item.own_masks[0], None, None])
-    assert made[0] is item.own_masks[0]
+def test_missing_masks_are_found(preset, half_masked):
+    made = segment.object_masks(half_masked, preset)
+    assert made[0] is half_masked.own_masks[0] and half_masked.own_masks[1:] == [None, None]
+    assert len(made) == 3
     for mask in made:
         assert mask.mode == "L" and mask.size == (48, 48) and set(np.unique(mask)) <= {0, 255}
+
+
+def test_every_mask_is_that_of_its_photo(preset, half_masked, monkeypatch):
+    def maps(images, class_noun, *_, **__):
+        assert class_noun == "mug"
+        found = torch.zeros(len(images), 8, 8)
+        for index, image in enumerate(images):
+            found[index, half_masked.photos.index(image)] = 1  # the first or second or third row
+        return found
+
+    monkeypatch.setattr(segment, "probability_maps", maps)
+    tops = [mask.getbbox()[1] for mask in segment.object_masks(half_masked, preset)[1:]]
+    assert tops[0] < tops[1] == pytest.approx(12, abs=3)
 
 
 def test_a_map_becomes_a_mask(preset):
@@ -35,10 +58,10 @@ def test_a_map_becomes_a_mask(preset):
     assert abs(top - (16 - grown)) <= 2 and abs(bottom - (48 + grown)) <= 2
 
 
-def test_nothing_found_names_the_photo_and_the_way_out(preset, item, monkeypatch):
+def test_nothing_found_names_the_photo_and_the_way_out(preset, half_masked, monkeypatch):
     monkeypatch.setattr(segment, "probability_maps", lambda images, *_, **__: torch.zeros(len(images), 8, 8))
-    with pytest.raises(InputError, match=r"photo 2 of 3.*mask.png"):
-        segment.object_masks(item.photos, "mug", preset, own_masks=[item.own_masks[0], None, None])
+    with pytest.raises(InputError, match=r"No 'mug' was found on .*photo-2.png: .*photo-2.mask.png"):
+        segment.object_masks(half_masked, preset)
 
 
 def test_a_photo_of_nothing_but_product(preset):

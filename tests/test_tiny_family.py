@@ -9,9 +9,10 @@ from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
 from PIL import Image
 from transformers import CLIPModel, CLIPSegForImageSegmentation, CLIPSegProcessor
 
-from dp_helpers import catalog, evaluate, inpaint, parts, presets, segment
+from dp_helpers import catalog, files, inpaint, models, presets, segment
+from dp_helpers.evaluation import metrics
 
-DATA = presets.find_data()
+DATA = files.find_data()
 TINY = DATA / "tiny"
 FIGURES = (
     "vae_psnr_db",
@@ -55,7 +56,7 @@ def test_the_inpainting_pipeline(preset):
 
 
 def test_the_token_is_one_rare_word(preset):
-    tokenizer = parts.load_trainable(preset)[2]
+    tokenizer = models.load_trainable(preset)[2]
     ids = tokenizer(preset.token).input_ids
     assert len(ids) == 3  # between the start and the end
     for item in folders("catalog"):
@@ -82,9 +83,9 @@ def test_the_parts_of_paint_by_example():
 
 
 def test_the_family_is_small_documented_and_measured():
-    files = [path for path in TINY.rglob("*") if path.is_file()]
-    assert size_mb(files) <= 60
-    assert not [path for path in files if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
+    paths = [path for path in TINY.rglob("*") if path.is_file()]
+    assert size_mb(paths) <= 60
+    assert not [path for path in paths if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
     for model in ("clip", "clipseg", "inpainting", "paint-by-example"):
         assert (TINY / model / "README.md").is_file()
     figures = json.loads((TINY / "figures.json").read_text())
@@ -94,28 +95,25 @@ def test_the_family_is_small_documented_and_measured():
 
 
 def test_clipseg_finds_the_items_of_the_catalogue(preset, items):
-    item = items[0]
-    for mask in segment.object_masks(item.photos, item.class_noun, preset, device="cpu"):
+    assert items[0].own_masks == [None] * len(items[0].photos)
+    for mask in segment.object_masks(items[0], preset, device="cpu"):
         share = (np.asarray(mask) > 0).mean()
         assert 0.02 < share < 0.9
 
 
 def test_clip_knows_an_item_from_another(preset, items):
     """Two photos of one item are more alike, on the whole, than photos of two items."""
-    vectors = evaluate.image_embeddings([photo for item in items for photo in item.photos[:2]], preset)
+    vectors = metrics.image_embeddings([photo for item in items for photo in item.photos[:2]], preset)
     alike = vectors @ vectors.T
     same = torch.stack([alike[2 * index, 2 * index + 1] for index in range(len(items))]).mean()
     assert same > alike.mean()
 
 
-def test_the_untuned_pipeline_paints_and_keeps_the_rest(preset):
+def test_the_base_model_paints_and_keeps_the_rest(preset):
     context = catalog.load_context(folders("contexts")[0])
     mask = next(iter(context.masks.values()))
-    pipe = inpaint.load_pipeline(preset, device="cpu")
-    noun = context.fits[0]
-    result = inpaint.inpaint(
-        pipe, context.photo, mask, f"a photo of a {noun}", preset=preset, num_inference_steps=4
-    )
+    painter = inpaint.load_painter(preset, device="cpu")
+    result = painter(context.photo, mask, prompt=f"a photo of a {context.fits[0]}", num_inference_steps=4)
     before, after = np.asarray(context.photo), np.asarray(result.image)
     outside = np.asarray(mask) == 0
     assert (before[outside] == after[outside]).all() and (before != after).any()
@@ -127,9 +125,8 @@ def test_eta_of_the_preset_gives_numbers_for_any_count_of_steps(preset):
     generator = torch.Generator().manual_seed(0)
     for steps in range(1, 101):
         scheduler.set_timesteps(steps)
-        first = scheduler.step(
-            noise, scheduler.timesteps[0], noise, eta=preset.inpaint.eta, generator=generator
-        ).prev_sample
+        options = {"eta": preset.inpaint.eta, "generator": generator}
+        first = scheduler.step(noise, scheduler.timesteps[0], noise, **options).prev_sample
         assert first.isfinite().all(), steps
 
 

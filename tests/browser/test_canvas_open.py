@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from tools.desk import HEIGHT, WIDTH
 
 from dp_helpers import masks
-from dp_helpers.canvas import MAX_SIDE, MaskCanvas
-
-from .conftest import HEIGHT, WIDTH
+from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 
 SIZE = (WIDTH, HEIGHT)
 MASK = masks.rectangle(SIZE, (20, 15, 60, 45))
@@ -80,7 +79,9 @@ def test_opening_is_one_step_to_undo_and_the_same_file_can_be_opened_again(desk)
     desk.drag((80, 20), (100, 20))
     stroke = desk.mask()
     choose(desk, file(MASK))
-    assert desk.page.evaluate("document.querySelector('[type=file]').value") == ""  # else a browser would not tell again
+    assert (
+        desk.page.evaluate("document.querySelector('[type=file]').value") == ""
+    )  # else a browser would not tell again
     desk.press("Control+z")
     assert (desk.mask() == stroke).all()
     desk.click("redo")
@@ -104,13 +105,15 @@ def test_another_size_is_refused_in_the_words_of_the_kernel(desk):
     assert len(desk.saved) == 1 and desk.status().startswith("Mask covers")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>"]
+)
 def test_what_is_no_picture_is_refused_by_name_and_harms_nothing(desk, content):
     desk.drag((20, 20), (60, 20))
     before = desk.mask()
     name = "<b onclick=alert(1)>.png"
     choose(desk, {"name": name, "mimeType": "image/png", "buffer": content})
-    assert desk.status() == f"{name} cannot be read as a picture: save it anew as PNG or JPEG."
+    assert desk.status() == f"{name} cannot be read as a picture: save it again as PNG or JPEG."
     assert desk.page.locator("[role=status] > *").count() == 0
     assert len(desk.saved) == 1
     desk.click("invert")
@@ -136,7 +139,9 @@ def test_the_button_asks_for_one_picture_file(desk):
 @pytest.mark.parametrize("key", ["Enter", " "])
 def test_the_button_works_by_key(desk, key):
     # Playwright misses the chooser that Enter opens, a plain input's too: so look for what opens it.
-    desk.page.evaluate("document.querySelector('[type=file]').onclick = () => (window.asked = navigator.userActivation.isActive)")
+    desk.page.evaluate(
+        "document.querySelector('[type=file]').onclick = () => (window.asked = navigator.userActivation.isActive)"
+    )
     desk.page.focus("[data-name=open]")
     desk.press(key)
     assert desk.page.evaluate("window.asked") is True

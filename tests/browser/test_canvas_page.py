@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from tools.desk import HEIGHT, SCALE, WIDTH
 
 from dp_helpers import masks
-
-from .conftest import HEIGHT, SCALE, WIDTH
 
 SIZE = (WIDTH, HEIGHT)
 BOX = (20, 15, 60, 45)  # a mask that the kernel sets, left, top, right, bottom
@@ -162,7 +161,9 @@ def test_the_overlays_opacity_leaves_the_mask_alone(desk):
 # -- undo, redo, clear, invert -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("undo, redo", [("Control+z", "Control+Shift+z"), ("Meta+z", "Meta+Shift+z"), ("Control+z", "Control+y")])
+@pytest.mark.parametrize(
+    "undo, redo", [("Control+z", "Control+Shift+z"), ("Meta+z", "Meta+Shift+z"), ("Control+z", "Control+y")]
+)
 def test_undo_and_redo_by_key(desk, empty, undo, redo):
     desk.drag((20, 20), (60, 20))
     first = desk.mask()
@@ -518,7 +519,9 @@ def test_the_size_slider_sets_the_brush(desk):
 
 
 def test_keys_do_not_reach_the_notebook_but_what_is_not_ours_does(desk):
-    desk.page.evaluate("() => { window.heard = []; document.addEventListener('keydown', event => heard.push(event.key)) }")
+    desk.page.evaluate(
+        "() => { window.heard = []; document.addEventListener('keydown', event => heard.push(event.key)) }"
+    )
     desk.page.focus("canvas")
     for key in ("b", "d", "0", "[", "Control+z", "Control+s", "Shift+Enter"):
         desk.press(key)
@@ -529,7 +532,8 @@ def test_keys_do_not_reach_the_notebook_but_what_is_not_ours_does(desk):
 def test_every_control_has_a_name_and_the_status_is_spoken(desk):
     controls = desk.page.evaluate(
         """[...document.querySelectorAll('button, input:not([hidden]), canvas')].map(each => ({
-            name: each.getAttribute('aria-label'), tag: each.tagName, type: each.type, pressed: each.getAttribute('aria-pressed'),
+            name: each.getAttribute('aria-label'), tag: each.tagName, type: each.type,
+            pressed: each.getAttribute('aria-pressed'),
             width: each.getBoundingClientRect().width, height: each.getBoundingClientRect().height}))"""
     )
     assert len({control["name"] for control in controls}) == len(controls) == len(TAB_STOPS)

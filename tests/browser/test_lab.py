@@ -15,7 +15,7 @@ from pathlib import Path
 
 import execute
 import pytest
-from shrunk import shrunk_lesson
+from tools.shrunk import shrunk_lesson
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON = "03_inpainting_canvas"
@@ -29,7 +29,10 @@ NO_NEWS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyter
 
 # What the kernel itself knows, below the lesson: which Python it is, and the mask on the canvas.
 ASKING = 'import sys\nprint("kernel", sys.executable, canvas.mask.histogram()[255], "pixels")'
-PROMPTS = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(each => each.textContent)"
+# The set-up cell is folded, so it has a placeholder in place of its prompt.
+SHOWN = "'.jp-Notebook .jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)'"
+PROMPTS = f"[...document.querySelectorAll({SHOWN})].map(each => each.textContent)"
+DESCRIPTIONS = "[...document.querySelectorAll('.jp-RenderedHTML img')].map(each => each.alt)"
 NUMBERED = f"{PROMPTS}.every(text => /^\\[\\d+\\]:$/.test(text))"
 ENDED = f"{PROMPTS}.some(text => /\\d/.test(text)) && !{PROMPTS}.some(text => text.includes('*'))"  # well or not
 
@@ -50,8 +53,10 @@ def workplace(tmp_path):
 
 @pytest.fixture
 def lab(browser, workplace, tmp_path):
-    """The address of a JupyterLab with the lesson, which ends with the test. After ``browser``: no server without one."""
-    environment = os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
+    """Return the address of a JupyterLab with the lesson; it ends with the test. After ``browser``: both or none."""
+    environment = (
+        os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
+    )
     settings = tmp_path / "JUPYTER_CONFIG_DIR" / NO_NEWS
     settings.parent.mkdir(parents=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
@@ -94,7 +99,9 @@ class Lesson:
         self.page = page
         page.goto(f"{address}lab/tree/{LESSON}.ipynb")
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # until there is a kernel, nothing can be run
-        page.get_by_text("canvas.mask.histogram").wait_for(state="attached")  # cells come one by one, the asking one last
+        page.get_by_text("canvas.mask.histogram").wait_for(
+            state="attached"
+        )  # cells come one by one, the asking one last
         self.canvas = page.locator(".dp-canvas").first
         self.panel = page.locator(".widget-vbox", has=page.get_by_role("button", name="Paint", exact=True))
 
@@ -132,7 +139,9 @@ class Lesson:
             if index == 0:
                 mouse.down()
         mouse.up()
-        self.page.wait_for_function("text => document.querySelector('.dp-canvas .dp-status').textContent !== text", arg=before)
+        self.page.wait_for_function(
+            "text => document.querySelector('.dp-canvas .dp-status').textContent !== text", arg=before
+        )
 
     def status(self) -> str:
         return self.canvas.get_by_role("status").text_content()
@@ -150,7 +159,7 @@ class Lesson:
 
 @pytest.fixture
 def lesson(browser, lab, tmp_path):
-    """Lesson 03 in JupyterLab. An error on the page fails the test; a picture of the page is left in the test's folder."""
+    """Open lesson 03 in JupyterLab. An error on the page fails the test; a screenshot stays in the test's folder."""
     context, errors = browser.new_context(viewport=VIEWPORT), []
     context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
@@ -163,6 +172,9 @@ def lesson(browser, lab, tmp_path):
 
 def test_what_is_drawn_in_jupyterlab_is_painted_by_the_kernel(lesson):
     lesson.run_all()
+    assert lesson.page.locator(".jp-InputPlaceholder").all_text_contents() == [execute.SETUP.splitlines()[0]]
+    descriptions = lesson.page.evaluate(DESCRIPTIONS)
+    assert len(descriptions) >= 5 and all(len(text) >= 10 for text in descriptions), descriptions
     program, before = lesson.ask()
     assert program == sys.executable
     lesson.set_steps(4)

@@ -1,0 +1,71 @@
+"""Draw one picture of what every catalogue item becomes: `make gallery`, or
+`python -m data.build.measure.gallery [ITEM ...] [--out FILE]`.
+
+For each item: a catalogue photo, the place for it in the first of its benchmark photos, DreamPaint's result, and the
+ground truth. The command also says which item of the whole catalogue CLIP takes each result for. Runs are kept under
+runs/gallery/ and not made again, so a killed command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from dp_helpers import catalog, finetune, inpaint, plots, presets, runs, segment
+from dp_helpers.evaluation import metrics
+from dp_helpers.files import check_can_write, whole_file
+
+ROOT = Path(__file__).resolve().parents[3]
+LABELS = ("mask", "DreamPaint", "ground truth")
+ITEMS_IN_A_ROW = 2
+
+
+def kept_run(item: catalog.Item, preset: presets.Preset, seed: int) -> runs.Run:
+    """Load the run kept under runs/gallery/ if it was made with these settings; otherwise make it."""
+    object_masks = segment.object_masks(item, preset)
+    return finetune.load_or_finetune(item, object_masks, preset, ROOT / "runs/gallery" / item.name, seed=seed)
+
+
+def tiles(
+    name: str, items: dict[str, catalog.Item], preset: presets.Preset, seed: int
+) -> tuple[list[Image.Image], str]:
+    """Return the four pictures of an item, and the item that CLIP takes the result for."""
+    item = items[name]
+    pair = sorted((ROOT / "data/benchmark").glob(f"{name}--*"))[0]
+    context = catalog.load_context(ROOT / "data/contexts" / json.loads((pair / "pair.json").read_text())["context"])
+    mask = context.masks["rectangle"]
+    result = inpaint.load_painter(preset, kept_run(item, preset, seed))(context.photo, mask, seed=seed)
+    scores = {other: metrics.clip_score(result.image, items[other].photos, mask, preset) for other in items}
+    pictures = [item.photos[1], plots.overlay(context.photo, mask), result.image, Image.open(pair / "truth.png")]
+    return pictures, max(scores, key=scores.get)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("items", nargs="*", help="default: all of data/catalog")
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/gallery.jpg")
+    args = parser.parse_args()
+    out = check_can_write(args.out, suffix=".jpg")
+    items = {path.name: catalog.load_item(path) for path in sorted((ROOT / "data/catalog").glob("[!.]*"))}
+    preset, pictures, labels, known = presets.load(args.preset), [], [], 0
+    names = args.items or list(items)
+    for name in names:
+        shown, taken_for = tiles(name, items, preset, args.seed)
+        pictures += shown
+        labels += [name, *LABELS]
+        known += taken_for == name
+        print(f"{name}: taken for {taken_for}", flush=True)
+    print(f"{known} of {len(names)} results are nearest to their own item")
+    figure = plots.image_grid(pictures, labels, columns=4 * min(ITEMS_IN_A_ROW, len(names)))
+    with whole_file(out) as temporary:
+        figure.savefig(temporary, dpi=60, facecolor="white", pil_kwargs={"quality": 88})
+    print(out)
+
+
+if __name__ == "__main__":
+    main()

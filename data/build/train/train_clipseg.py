@@ -1,0 +1,118 @@
+"""Train the family's CLIPSeg: class noun in, product mask out. `python -m data.build.train.train_clipseg [--minutes M]`
+
+Both towers are CLIP's and stay as they are (transformers runs them without gradients); the decoder is trained.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import (
+    CLIPModel,
+    CLIPSegConfig,
+    CLIPSegForImageSegmentation,
+    CLIPSegProcessor,
+    CLIPTokenizer,
+    ViTImageProcessor,
+)
+
+from .exports import export, half
+from .options import DEVICE, options
+from .train_clip import MEAN, STD, token_ids
+from .trainer import exported, train
+from .trainset import CLASSES, Trainset, crops, square
+
+TEMPLATES = ("{noun}", "a {noun}", "a photo of a {noun}", "a {color} {noun}")
+
+
+def new_clipseg(folder) -> CLIPSegForImageSegmentation:
+    """CLIP's weights under a fresh decoder that upsamples to the picture's size."""
+    clip = CLIPModel.from_pretrained(folder, torch_dtype=torch.float32)
+    model = CLIPSegForImageSegmentation(
+        CLIPSegConfig(
+            text_config=clip.config.text_config.to_dict(),
+            vision_config=clip.config.vision_config.to_dict(),
+            projection_dim=128,
+            reduce_dim=64,
+            extract_layers=[0, 2, 4],
+            decoder_num_attention_heads=4,
+            decoder_intermediate_size=256,
+            use_complex_transposed_convolution=True,
+        )
+    )
+    wanted, given = model.clip.state_dict(), clip.state_dict()
+    missing = [key for key in wanted if key not in given and "position_ids" not in key]
+    if missing:
+        raise SystemExit(f"CLIPSeg's CLIP has weights that ours has not: {missing[:5]}")
+    model.clip.load_state_dict({key: given[key] for key in wanted if key in given}, strict=False)
+    with torch.no_grad():  # as built, the first logits are in the hundreds, and the first steps kill the decoder
+        for layer in model.decoder.transposed_convolution:
+            if hasattr(layer, "weight"):
+                torch.nn.init.kaiming_normal_(layer.weight)
+                layer.bias.zero_()
+        layer.weight *= 0.05
+    return model
+
+
+def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """Pictures, masks (B, 128, 128) and prompts; one prompt in eight names what is not there."""
+    picks = rng.integers(len(data), size=count)
+    whole = np.stack([square((0, 0, 128, 128), rng.uniform(-0.15, 0.05)) for _ in picks])
+    stack = crops(torch.cat([data.batch(picks), data.mask_batch(picks)], 1), whole, 128, rng.random(count) < 0.5)
+    masks, prompts = stack[:, 3].clone(), []
+    for row, i in enumerate(picks):
+        noun = data.metas[i]["class_noun"]
+        if rng.random() < 0.125:
+            noun = str(
+                rng.choice(
+                    [n for n in CLASSES if {n, noun} not in ({noun}, {"sofa", "armchair"}, {"chair", "armchair"})]
+                )
+            )
+            masks[row] = 0
+        prompts.append(str(rng.choice(TEMPLATES)).format(noun=noun, color=data.metas[i]["color"]))
+    return stack[:, :3].to(DEVICE), masks.to(DEVICE), prompts
+
+
+def clipseg_loss(model, tokenizer, data: Trainset, batch_size: int, rng):
+    """Binary cross-entropy and Dice; logs the IoU where the product is there."""
+    images, masks, prompts = batch(data, batch_size, rng)
+    logits = model(pixel_values=images, input_ids=token_ids(tokenizer, prompts, "max_length")).logits
+    p = logits.sigmoid()
+    dice = 1 - (2 * (p * masks).sum((1, 2)) + 1) / ((p + masks).sum((1, 2)) + 1)
+    guess, truth = p > 0.5, masks > 0.5
+    iou = (guess & truth).sum((1, 2)) / (guess | truth).sum((1, 2)).clamp(min=1)
+    return (
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, masks) + dice.mean(),
+        {"iou": iou[truth.any(2).any(1)].mean()},
+    )
+
+
+def main() -> None:
+    args = options(__doc__, minutes=8, batch_size=24, gpu_batch_size=128).parse_args()
+    data, tokenizer = Trainset(args.data), CLIPTokenizer.from_pretrained(args.tiny / "clip")
+    torch.manual_seed(args.seed)
+    model = new_clipseg(args.tiny / "clip")
+    if args.init:  # its decoder only: the towers are those of today's CLIP
+        earlier = CLIPSegForImageSegmentation.from_pretrained(args.init, torch_dtype=torch.float32)
+        model.decoder.load_state_dict(earlier.decoder.state_dict())
+    model.clip.text_model.requires_grad_(False)
+    model.clip.text_projection.requires_grad_(False)
+    done = train(
+        model,
+        lambda m, rng, _: clipseg_loss(m, tokenizer, data, args.batch_size, rng),
+        "clipseg",
+        args,
+        lr=5e-4,
+        ema=0.998,
+        warmup=200,
+    )
+    if done:
+        with export(args.tiny / "clipseg") as folder:
+            half(model).save_pretrained(folder)
+            processor = ViTImageProcessor(size={"height": 128, "width": 128}, image_mean=MEAN, image_std=STD)
+            CLIPSegProcessor(processor, tokenizer).save_pretrained(folder)
+        exported(args, "clipseg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How good is a painting? Metrics, the benchmark that computes them, and statistics."""

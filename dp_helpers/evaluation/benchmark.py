@@ -1,0 +1,184 @@
+"""Painters x pairs x seeds -> rows: paint every pair of data/benchmark with every painter, and measure each picture.
+
+A pair is an item and a context, with the true picture. The same metrics are computed for floors and ceilings, so that
+every number can be read next to them: the true picture, paste-in, a wrong item, the untouched photo. A near-twin and
+the turned item are added where data/benchmark holds pictures of them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .. import baselines, finetune, inpaint, segment
+from ..catalog import Item
+from ..errors import InputError
+from ..presets import Preset
+from . import metrics, retrieval, silhouette, truth
+from .pairs import Pair
+from .rows import METRICS, Row, append_row, check_conditions, picture_path, read_rows
+
+Painter = Callable[..., inpaint.Result]
+MakePainter = Callable[[Item, Sequence[Image.Image]], Painter]
+
+PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
+
+
+def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -> dict[str, MakePainter]:
+    """Return functions that make the painters for an item. DreamPaint's fine-tune is kept in ``runs`` and used again.
+
+    Raises:
+        InputError: a name is none of `PAINTERS`.
+    """
+
+    def dreampaint(item: Item, object_masks: Sequence[Image.Image]) -> Painter:
+        run = finetune.load_or_finetune(item, object_masks, preset, runs / f"{preset.name}-{item.name}")
+        return inpaint.load_painter(preset, run)
+
+    known: dict[str, MakePainter] = {
+        "dreampaint": dreampaint,
+        "paint-by-example": lambda item, object_masks: baselines.paint_by_example(preset, item, object_masks),
+        "description": lambda item, _: baselines.description(preset, item),
+        "title": lambda item, _: baselines.title(preset, item),
+    }
+    for name in names:
+        if name not in known:
+            raise InputError(f"There is no painter {name!r}: name some of {', '.join(known)}.")
+    return {name: known[name] for name in names}
+
+
+def run(
+    painters: Mapping[str, MakePainter],
+    pairs: Sequence[Pair],
+    seeds: Iterable[int],
+    *,
+    preset: Preset,
+    gallery_items: Sequence[Item],
+    folder: Path,
+) -> list[Row]:
+    """Paint and measure everything that ``folder`` does not hold yet, and return the rows of all of it.
+
+    Each picture is saved before its row is appended to rows.csv, as a whole line. So a run that was killed goes on
+    where it stopped. A bar on stderr shows the progress and the time left.
+
+    Args:
+        painters: from `make_painters`, or functions of your own, by name.
+        pairs: from `pairs.load_pairs`.
+        seeds: for each painter and pair. Floors and ceilings need no seed, so they are measured once.
+        preset: names the models of the metrics.
+        gallery_items: what retrieval searches, from `pairs.load_gallery_items`.
+        folder: for rows.csv, conditions.json and pictures/.
+
+    Raises:
+        InputError: ``folder`` holds rows of another preset or gallery.
+    """
+    check_conditions(folder, preset, gallery_items)
+    rows = read_rows(folder)
+    done = {(row["pair"], row["painter"], row["seed"]) for row in rows}
+    references = _reference_makers(preset, gallery_items)
+    plan = _plan(painters, references, pairs, list(seeds))
+    todo = [task for task in plan if (task.pair.name, task.painter, task.seed) not in done]
+    gallery = retrieval.make_gallery(gallery_items, preset) if todo else None
+    makers = dict(painters) | references
+    with tqdm(total=len(plan), initial=len(plan) - len(todo), desc="evaluate", unit="picture") as bar:
+        for (_, name), tasks in groupby(todo, key=lambda task: (task.pair.item.name, task.painter)):
+            first, *more = tasks
+            object_masks = segment.object_masks(first.pair.item, preset) if name in makers else []
+            painter = makers[name](first.pair.item, object_masks) if name in makers else None
+            for task in (first, *more):
+                rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
+                bar.update()
+    planned = {(task.pair.name, task.painter, task.seed) for task in plan}
+    return [row for row in rows if (row["pair"], row["painter"], row["seed"]) in planned]
+
+
+def measure(image: Image.Image, pair: Pair, gallery: retrieval.Gallery, preset: Preset) -> dict[str, float]:
+    """Compute all `METRICS` of a painted photo; those that need a true picture are nan where there is none."""
+    found = retrieval.find(image, pair.mask, pair.item.name, gallery, preset)
+    painted = silhouette.silhouette(image, pair.mask, pair.item.class_noun, preset)
+    values = dict.fromkeys(METRICS, math.nan) | {
+        "clip_score": metrics.clip_score(image, pair.item.photos, pair.mask, preset),
+        "similarity": found.similarity,
+        "rank": found.rank,
+        "reciprocal_rank": found.reciprocal_rank,
+        "top1": found.top1,
+        "containment": silhouette.containment(painted, pair.mask),
+        "outside_max_change": metrics.outside_max_change(pair.context.photo, image, pair.mask),
+    }
+    if pair.truth is None:
+        return values
+    return values | {
+        "color_difference": truth.color_difference(image, pair.truth, pair.item_mask),
+        "structural_similarity": truth.structural_similarity(image, pair.truth, pair.item_mask),
+        "patch_distance": truth.patch_distance(image, pair.truth, pair.item_mask, preset),
+        "seam_ratio": truth.seam_ratio(image, pair.truth, pair.mask),
+        "aspect_error": silhouette.aspect_error(painted, pair.item_mask),
+    }
+
+
+@dataclass(frozen=True)
+class _Task:
+    pair: Pair
+    painter: str
+    seed: int
+
+
+def _plan(
+    painters: Iterable[str], references: Iterable[str], pairs: Sequence[Pair], seeds: Sequence[int]
+) -> list[_Task]:
+    """Return all tasks, those of one item and one painter together."""
+    tasks = []
+    for item in dict.fromkeys(pair.item.name for pair in pairs):
+        own = [pair for pair in pairs if pair.item.name == item]
+        tasks += [_Task(pair, name, seed) for name in painters for pair in own for seed in seeds]
+        tasks += [_Task(pair, name, 0) for name in references for pair in own]
+        tasks += [_Task(pair, name, 0) for pair in own for name in pair.pictures]
+    return tasks
+
+
+def _reference_makers(preset: Preset, items: Sequence[Item]) -> dict[str, MakePainter]:
+    """Return the painters of the floors: the item pasted, and the next item of the gallery pasted instead of it."""
+    items = [item for item in items if "twin_of" not in item.info]
+    following = {item.name: other for item, other in zip(items, [*items[1:], items[0]], strict=True)}
+
+    def pasted(item: Item, object_masks: Sequence[Image.Image]) -> Painter:
+        return baselines.paste_in(preset, item, object_masks)
+
+    def wrong(item: Item, _: Sequence[Image.Image]) -> Painter:
+        other = following[item.name]
+        return baselines.paste_in(preset, other, segment.object_masks(other, preset))
+
+    return {"paste-in": pasted} | ({"wrong-item": wrong} if len(items) > 1 else {})
+
+
+def _paint_and_measure(
+    task: _Task, painter: Painter | None, gallery: retrieval.Gallery, preset: Preset, folder: Path
+) -> Row:
+    """Paint one picture, or take one that exists; save it and its row, and return the row.
+
+    A painter with variants paints one picture for each of them, and the one with the greatest CLIP score counts, as in
+    section 5.1.
+    """
+    pair, started = task.pair, time.perf_counter()
+    if painter is None:
+        picture = pair.pictures[task.painter]
+        results = [inpaint.Result(picture, {"reference": task.painter}, picture)]
+    else:
+        options = [{"variant": index} for index in range(getattr(painter, "variants", 0))] or [{}]
+        results = [painter(pair.context.photo, pair.mask, seed=task.seed, **option) for option in options]
+    seconds = time.perf_counter() - started
+    scores = [metrics.clip_score(result.image, pair.item.photos, pair.mask, preset) for result in results]
+    variant = max(range(len(results)), key=scores.__getitem__)
+    inpaint.save_result(results[variant], picture_path(folder, pair.name, task.painter, task.seed))
+    about = {"pair": pair.name, "item": pair.item.name, "painter": task.painter, "seed": task.seed, "variant": variant}
+    row = about | {"seconds": round(seconds, 2)} | measure(results[variant].image, pair, gallery, preset)
+    row = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
+    append_row(folder, row)
+    return row

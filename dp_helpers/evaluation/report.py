@@ -1,0 +1,166 @@
+"""Rows -> table1.csv, report.md and gallery.png."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import catalog, plots, runs
+from ..files import whole_file
+from ..presets import Preset
+from . import statistics
+from .pairs import Pair
+from .rows import METRICS, Row, picture_path
+
+PAPER = {"dreampaint": 0.70, "paint-by-example": 0.68, "title": 0.62}  # the paper's Table 1
+_SHOWN = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
+
+
+def write_report(
+    rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, folder: Path, command: str
+) -> Path:
+    """Write table1.csv, report.md and gallery.png into ``folder``, and return the path of the report.
+
+    Args:
+        rows: from `benchmark.run`.
+        painters: names, the one that the others are compared with first.
+        pairs: those that were painted.
+        preset: that painted them.
+        folder: holds the pictures of the rows.
+        command: that made the rows, for the report.
+    """
+    _write(folder / "table1.csv", statistics.to_csv(table1(rows, painters)))
+    _write(folder / "report.md", _report(rows, painters, pairs, preset, command))
+    plots.save(gallery(rows, painters, pairs, folder), folder / "gallery.png", dpi=80)
+    return folder / "report.md"
+
+
+def table1(rows: Sequence[Row], painters: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the paper's Table 1 from our rows: the CLIP score of each painter, worst first, as the paper has it."""
+    table = []
+    for name in painters:
+        found = statistics.mean(rows, name, "clip_score")
+        count = sum(row["painter"] == name for row in rows)
+        about = {"painter": name, "clip_score": found.mean, "low": found.low, "high": found.high}
+        about = {key: round(value, 4) if isinstance(value, float) else value for key, value in about.items()}
+        table.append(about | {"items": found.n, "pictures": count, "paper": PAPER.get(name, "")})
+    return sorted(table, key=lambda row: row["clip_score"])
+
+
+def gallery(rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair], folder: Path):
+    """Draw a figure in the manner of Fig. 3 of the best, the median and the worst pair.
+
+    The pairs are ordered by the rule of `ranked_pairs`, never by hand. The seed is the first one.
+    """
+    ordered = ranked_pairs(rows, painters[0])
+    chosen = list(dict.fromkeys((ordered[0], ordered[len(ordered) // 2], ordered[-1])))
+    by_name, seed = (
+        {pair.name: pair for pair in pairs},
+        min(row["seed"] for row in rows if row["painter"] == painters[0]),
+    )
+    images, labels = [], []
+    for name in chosen:
+        pair = by_name[name]
+        painted = [catalog.load_photo(picture_path(folder, name, painter, seed)) for painter in painters]
+        photos = pair.item.photos
+        references = [photos[0], photos[len(photos) // 2]]  # the first and the middle one
+        shown = [plots.overlay(pair.context.photo, pair.mask), *references, *painted, pair.truth]
+        names = ["photo and mask", "reference", "reference", *painters, "true picture"]
+        count = len(names) - (pair.truth is None)
+        images, labels = images + shown[:count], labels + names[:count]
+    return plots.image_grid(images, labels, columns=count, title="best, median and worst by rank")
+
+
+def ranked_pairs(rows: Sequence[Row], painter: str) -> list[str]:
+    """Order pairs from best to worst: by the rank in retrieval of the painter's first picture, then by CLIP score."""
+    own = [row for row in rows if row["painter"] == painter]
+    first = [row for row in own if row["seed"] == min(other["seed"] for other in own)]
+    return [row["pair"] for row in sorted(first, key=lambda row: (row["rank"], -row["clip_score"], row["pair"]))]
+
+
+def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, command: str) -> str:
+    seeds = sorted({row["seed"] for row in rows if row["painter"] in painters})
+    versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
+    references = [name for name in dict.fromkeys(row["painter"] for row in rows) if name not in painters]
+    pictures = sum(row["painter"] in painters for row in rows)
+    counts = f"{len({pair.item.name for pair in pairs})} items, {len(pairs)} pairs, {pictures} painted pictures"
+    parts = [
+        f"# Evaluation with the preset {preset.name}\n",
+        f"Command: `{command}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  \nCommit {_commit()}; {versions}.\n",
+        "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
+        "averaged first. The arrow says which way is better.\n",
+        "## Painters, floors and ceilings\n",
+        _means(rows, [*painters, *references]),
+        _metric_test(rows) + "\n",
+        *_paired(rows, painters),
+        "## Gallery\n",
+        "![Photo and mask, references, one picture of each painter, true picture](gallery.png)\n",
+        f"The pairs are the best, the median and the worst of {painters[0]} at seed {seeds[0]}: first by its",
+        "rank in retrieval, then by its CLIP score.",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _metric_test(rows) -> str:
+    """Say how often the true picture scores above the near-twin in the same scene, for both similarities."""
+    shares = [statistics.share_above(rows, metric, "true-picture", "twin-") for metric in ("similarity", "clip_score")]
+    if not shares[0][1]:
+        return "**Retrieval is not tested here:** there are no pictures of near-twins in the same scenes."
+    (above, cases), (clip, _) = shares
+    return (
+        f"**Test of the metrics:** the true picture scores above its near-twin in {above} of {cases} cases by the "
+        f"similarity of retrieval, and in {clip} of {cases} by the CLIP score."
+    )
+
+
+def _commit() -> str:
+    """Return the commit that is checked out, or "unknown"."""
+    try:
+        options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
+        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], **options).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _means(rows, names: Sequence[str]) -> str:
+    table = []
+    for name in names:
+        cells = {
+            f"{metric} {_SHOWN[better]}": statistics.mean(rows, name, metric) for metric, better in METRICS.items()
+        }
+        items = len({row["item"] for row in rows if row["painter"] == name})
+        table.append({"": name, "items": items} | cells)
+    return statistics.to_markdown(table)
+
+
+def _paired(rows, painters: Sequence[str]) -> list[str]:
+    """Return the section that compares the first painter with the others, if there are others."""
+    if len(painters) < 2:
+        return []
+    return [
+        f"## Paired differences: {painters[0]} less another painter\n",
+        f"Each cell is the mean difference with its interval, then the number of items in which {painters[0]} is",
+        "better and worse, then p of the two-sided sign test.\n",
+        _differences(rows, painters[0], painters[1:]),
+    ]
+
+
+def _differences(rows, first: str, others: Sequence[str]) -> str:
+    directed = {metric: better for metric, better in METRICS.items() if better != "nearer to 1"}
+    table = []
+    for other in others:
+        cells = {}
+        for metric, better in directed.items():
+            found = statistics.difference(rows, metric, first, other)
+            wins, losses = (found.higher, found.lower) if better == "higher" else (found.lower, found.higher)
+            text = f"{found.estimate} {wins}:{losses} p {found.p:.3f}" if found.estimate.n else "-"
+            cells[f"{metric} {_SHOWN[better]}"] = text
+        table.append({f"{first} less": other} | cells)
+    return statistics.to_markdown(table)
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

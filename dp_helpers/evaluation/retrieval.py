@@ -1,0 +1,119 @@
+"""Retrieval: is the item found again among all catalogue items and their near-twins?
+
+A near-twin is the same item with one detail changed: another emblem, a painted part on the other side, one colour
+exchanged. A similarity alone does not say whether a picture shows the item or its twin. A rank does.
+
+One embedding of the whole region is blind to most such details. So the region is compared patch by patch. Encoder,
+crop and background are fixed: the preset's CLIP, the square around the mask, the photo's own background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from ..catalog import Item
+from ..errors import InputError
+from ..presets import Preset
+from ..segment import object_masks
+from ..squares import cut, square_around
+from .metrics import patch_features, patch_shares
+
+PRODUCT_SCALE = 1.15  # side of the square around the product on a reference photo, in units of its longer side
+COVERED = 0.3  # least share of a patch under the mask for the patch to count as painted
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product on one photo: the features of its patches (patches, width), and the share of each that it covers."""
+
+    features: torch.Tensor
+    shares: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a picture is searched in: for each item by name, the product on each of its photos."""
+
+    products: dict[str, list[Product]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where an item was found."""
+
+    rank: int
+    similarity: float  # to the item itself
+    nearest: str  # name of the item with the greatest similarity
+
+    @property
+    def top1(self) -> float:
+        """Return 1 if the item was found first, otherwise 0. Higher is better; its mean is the top-1 accuracy."""
+        return float(self.rank == 1)
+
+    @property
+    def reciprocal_rank(self) -> float:
+        """Return 1 / rank, greater than 0 and at most 1. Higher is better; its mean is the mean reciprocal rank."""
+        return 1 / self.rank
+
+
+def make_gallery(items: Sequence[Item], preset: Preset) -> Gallery:
+    """Encode the product on each photo of all items and near-twins, cut to the square around its object mask.
+
+    Raises:
+        InputError: two items have the same name.
+    """
+    names = [item.name for item in items]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"Two items of the gallery are called {name}: give every folder a name of its own.")
+    return Gallery({item.name: _products(item, preset) for item in items})
+
+
+def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, preset: Preset) -> Found:
+    """Search the gallery for what was painted, and return where the item was found.
+
+    Formula: the similarity to a photo is the mean over the patches p of its product of max over the painted patches q
+    of cos(p, q), weighted by the share of p that the product covers; that to an item is the maximum over its photos.
+    rank = 1 + the number of other items that are at least as similar, so a tie counts against the item.
+    Range: similarity -1 to 1, higher is better; rank 1 to the number of items, lower is better.
+    Source: retrieval in a gallery with similar negatives, as in arXiv 2512.19026; matching of patch features is ours.
+
+    Args:
+        image: the painted photo.
+        mask: mode "L", the photo's size, 255 = repainted.
+        name: of the item that was to be painted.
+        gallery: from `make_gallery`.
+        preset: names the CLIP model.
+
+    Raises:
+        InputError: the mask is empty, or the gallery has no such item.
+    """
+    if mask.getbbox() is None or name not in gallery.products:
+        raise InputError(f"Retrieval needs a mask that is not empty and a gallery that holds {name}.")
+    (region,) = _encode([image], [mask], 1.0, preset)
+    painted = region.features[region.shares >= min(COVERED, float(region.shares.max()))]
+    scores = {other: max(_similarity(product, painted) for product in own) for other, own in gallery.products.items()}
+    ahead = sum(score >= scores[name] for other, score in scores.items() if other != name)
+    return Found(1 + ahead, scores[name], max(scores, key=scores.get))
+
+
+def _products(item: Item, preset: Preset) -> list[Product]:
+    return _encode(item.photos, object_masks(item, preset), PRODUCT_SCALE, preset)
+
+
+def _encode(images: Sequence[Image.Image], masks: Sequence[Image.Image], scale: float, preset: Preset) -> list[Product]:
+    """Encode the square around the mask of each image, and say how much of each patch the mask covers."""
+    boxes = [square_around(mask.getbbox(), mask.size, scale) for mask in masks]
+    features = patch_features([cut(image, box) for image, box in zip(images, boxes, strict=True)], preset)
+    covered = [cut(mask, box, outside=0) for mask, box in zip(masks, boxes, strict=True)]
+    shares = [torch.from_numpy(patch_shares(mask, features.shape[1])) for mask in covered]
+    return [Product(*both) for both in zip(features, shares, strict=True)]
+
+
+def _similarity(product: Product, painted: torch.Tensor) -> float:
+    nearest = (product.features @ painted.T).max(dim=1).values
+    return float((nearest * product.shares).sum() / product.shares.sum())

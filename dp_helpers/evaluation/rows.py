@@ -1,0 +1,85 @@
+"""rows.csv: one line for each measured picture, written so that a kill at any moment costs one picture at most."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..catalog import Item
+from ..errors import InputError
+from ..files import whole_file
+from ..presets import Preset
+
+Row = dict[str, Any]
+METRICS = {  # column: what is better
+    "clip_score": "higher",
+    "similarity": "higher",
+    "rank": "lower",
+    "reciprocal_rank": "higher",
+    "top1": "higher",
+    "color_difference": "lower",
+    "structural_similarity": "higher",
+    "patch_distance": "lower",
+    "seam_ratio": "nearer to 1",
+    "containment": "lower",
+    "aspect_error": "lower",
+    "outside_max_change": "lower",
+}
+COLUMNS = ("pair", "item", "painter", "seed", "variant", "seconds", *METRICS)
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Read rows.csv. A last line that a kill has cut off is removed from the file."""
+    path = folder / "rows.csv"
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    kinds = {"pair": str, "item": str, "painter": str, "seed": int, "variant": int}
+    return [
+        {key: kinds.get(key, float)(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def picture_path(folder: Path, pair: str, painter: str, seed: int) -> Path:
+    """Return where the picture of a row is kept."""
+    return folder / "pictures" / pair / f"{painter}-{seed}.png"
+
+
+def append_row(folder: Path, row: Row) -> None:
+    """Append one row as a whole line, on disk before this returns."""
+    text, path = io.StringIO(), folder / "rows.csv"
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    if not path.exists() or path.stat().st_size == 0:
+        writer.writeheader()
+    writer.writerow(row)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_conditions(folder: Path, preset: Preset, gallery_items: Sequence[Item]) -> None:
+    """Write down what the rows of a folder depend on, or compare it with what is written there.
+
+    Raises:
+        InputError: the rows that are there depend on something else.
+    """
+    conditions = {"columns": COLUMNS, "gallery": [item.name for item in gallery_items], "preset": preset.as_dict()}
+    conditions, path = json.loads(json.dumps(conditions)), folder / "conditions.json"
+    if not path.is_file():
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(conditions, indent=2) + "\n", encoding="utf-8")
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    changed = [name for name, value in conditions.items() if before.get(name) != value]
+    if changed:
+        raise InputError(f"{folder} holds rows with another {' and '.join(changed)}: name a new folder.")

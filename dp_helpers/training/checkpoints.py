@@ -1,0 +1,175 @@
+"""Checkpoints: the state of an unfinished run, saved so that the resumed run equals the undisturbed one bit for bit.
+
+A checkpoint is a folder ``checkpoints/step-000100`` inside the run's folder. It holds the weights of both modules and
+every tensor of the optimizer as safetensors, and all other state as JSON. It is written under a temporary name and
+moved into place, so a kill leaves either the whole checkpoint or none. Random numbers need no saving: all draws of a
+training step depend on (seed, step) alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..errors import InputError
+from ..files import whole_folder
+
+FOLDER = "checkpoints"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass
+class Checkpoints:
+    """Where, how often and how many checkpoints of a run are kept. A ``with`` block around the training loop lets
+    Ctrl-C and SIGTERM save one more before they end the run.
+
+    Attributes:
+        run_folder: the folder of the run to be.
+        every: save after every so many steps; 0 saves none.
+        keep: keep so many of the latest.
+        made_from: what the run is made from, as `runs.made_from` says it. A checkpoint of another run is refused.
+        stop_requested: a signal came; the run ends after the current step.
+    """
+
+    run_folder: Path
+    every: int
+    keep: int
+    made_from: dict[str, Any]
+    stop_requested: bool = False
+    _handlers: dict[int, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Checkpoints:
+        if self.every > 0 and threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._request_stop) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._restore_handlers()
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the checkpoints."""
+        return self.run_folder / FOLDER
+
+    def latest(self) -> Path | None:
+        """Return the latest whole checkpoint, or None."""
+        return max(self.folder.glob("step-*"), default=None)
+
+    def after_step(self, step: int, steps: int, losses: list[float], state: dict[str, Any]) -> None:
+        """Save the state if it is time to. The last step saves none, because the finished run is saved instead.
+
+        Raises:
+            KeyboardInterrupt: a signal asked the run to stop. The state was saved before.
+        """
+        if step < steps and (self.stop_requested or (self.every > 0 and step % self.every == 0)):
+            self.save(step, losses, state)
+            if self.stop_requested:
+                raise KeyboardInterrupt(f"stopped after step {step} of {steps}; the same call with `resume` goes on")
+
+    def save(self, step: int, losses: list[float], state: dict[str, Any]) -> Path:
+        """Save a checkpoint, then remove those that are too old.
+
+        Args:
+            step: number of steps done.
+            losses: one for each of them.
+            state: by name, everything with ``state_dict`` that training changes.
+        """
+        tensors: dict[str, torch.Tensor] = {}
+        tree = _pack({name: thing.state_dict() for name, thing in state.items()}, tensors)
+        path = self.folder / f"step-{step:06d}"
+        for partial in self.folder.glob(".step-*"):  # left by a kill during an earlier save
+            shutil.rmtree(partial)
+        with whole_folder(path, replace=True) as temporary:
+            save_file(tensors, temporary / "state.safetensors")
+            record = {"step": step, "losses": losses, "made_from": self.made_from, "state": tree}
+            (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
+            shutil.rmtree(old)
+        return path
+
+    def restore(self, state: dict[str, Any]) -> tuple[int, list[float]]:
+        """Load the latest checkpoint into ``state``, the things that `save` was given.
+
+        Returns:
+            The number of steps done and their losses; (0, []) if there is no checkpoint.
+
+        Raises:
+            InputError: the checkpoint is damaged, or belongs to a run with other settings, item or seed.
+        """
+        path = self.latest()
+        if path is None:
+            return 0, []
+        try:
+            record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            tensors = load_file(path / "state.safetensors")
+            tree, made_from = _unpack(record["state"], tensors), record["made_from"]
+        except Exception as error:  # whatever a damaged file raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{path} cannot be read ({reason}): delete it and resume again.") from error
+        if differing := _differing(made_from, self.made_from):
+            raise InputError(
+                f"{path} belongs to another run (it differs in {', '.join(differing)}): resume with the same settings, "
+                f"or delete {self.folder}."
+            )
+        for name, thing in state.items():
+            thing.load_state_dict(tree[name])
+            if isinstance(thing, torch.nn.Module):  # it copied the numbers; bit-equal sums need their order in memory
+                for key, weight in thing.named_parameters():
+                    weight.data = tree[name][key].to(weight.device)
+        return record["step"], record["losses"]
+
+    def _request_stop(self, number: int, frame) -> None:
+        self.stop_requested = True
+        self._restore_handlers()  # a second signal ends the run at once
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+
+def _differing(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Return the names of the entries in which two JSON trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [name for key in keys for name in _differing(old.get(key), new.get(key), f"{prefix}{key}.")]
+    return [] if old == new else [prefix.rstrip(".")]
+
+
+def _pack(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Move the tensors of a state tree to ``tensors`` and return the rest in a form that JSON can hold.
+
+    A tensor is saved in the order of its memory, with its strides. Fused and 8-bit optimizers read weights and moments
+    in that order, whatever their strides are, so a copy in the usual order would mix the moments up.
+    """
+    if torch.is_tensor(tree):
+        name, tensor = str(len(tensors)), tree.detach().cpu()
+        span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+        if span != tensor.numel():
+            tensor = tensor.contiguous()
+        tensors[name] = tensor.as_strided((tensor.numel(),), (1,)).clone()
+        return {"tensor": name, "shape": list(tensor.shape), "stride": list(tensor.stride())}
+    if isinstance(tree, dict):  # as pairs: the optimizer's keys are whole numbers, which JSON would make text
+        return {"pairs": [[key, _pack(value, tensors)] for key, value in tree.items()]}
+    if isinstance(tree, (list, tuple)):
+        return [_pack(value, tensors) for value in tree]
+    return tree
+
+
+def _unpack(tree: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Undo `_pack`; tuples come back as lists."""
+    if isinstance(tree, list):
+        return [_unpack(value, tensors) for value in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if "tensor" in tree:
+        return tensors[tree["tensor"]].as_strided(tree["shape"], tree["stride"])
+    return {key: _unpack(value, tensors) for key, value in tree["pairs"]}

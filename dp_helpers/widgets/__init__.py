@@ -1,0 +1,1 @@
+"""Widgets for the lessons: the mask canvas and the panels. Each stands next to a plain call that does the same."""

@@ -1,0 +1,147 @@
+"""The command line, run as a person runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tools.command import Done, run
+from tools.family import make_item
+
+from dp_helpers import runs
+
+
+@pytest.fixture
+def scene(tmp_path, photo, mask):
+    """A working folder with a photo and its mask."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    photo.save(folder / "photo.png")
+    mask.save(folder / "mask.png")
+    return folder
+
+
+def test_photos_in_picture_out(family, item_folder, scene, monkeypatch, capsys):
+    monkeypatch.chdir(scene)
+    preset = family / "preset.toml"
+    done = Done(capsys, "masks", item_folder, "--preset", preset, "--out", "masks")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(Path("masks/overlay.png"))]
+    made = sorted((scene / "masks").glob("*.mask.png"))
+    assert len(made) == 3
+    for path in made:  # of the photo's own size, so that it can be put next to it
+        own = item_folder / "photos" / path.name
+        assert Image.open(path).tobytes() == Image.open(own).tobytes()
+
+    options = ("--preset", preset, "--out", "runs/box", "--steps", 2, "--seed", 4)
+    done = Done(capsys, "finetune", item_folder, *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(Path("runs/box"))]
+    assert json.loads((scene / "runs/box/run.json").read_text())["seed"] == 4
+
+    arguments = ("inpaint", "runs/box", "photo.png", "mask.png", "--guidance-scale", 5)
+    for name in ("one.png", "same.png"):
+        done = Done(capsys, *arguments, "--out", name)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [name]
+    before, one, same = (np.asarray(Image.open(scene / name)) for name in ("photo.png", "one.png", "same.png"))
+    outside = np.asarray(Image.open(scene / "mask.png")) == 0
+    assert (one == same).all()
+    assert (one[outside] == before[outside]).all() and (one != before).any()
+    parameters = json.loads(Image.open(scene / "one.png").text["dreampaint"])
+    assert parameters["prompt"] == "a sks armchair" and parameters["guidance_scale"] == 5
+
+
+def test_the_runs_own_preset_and_prompt_are_used_unless_others_are_given(family, item_folder, scene, capsys):
+    run_folder, preset = scene / "run", family / "preset.toml"
+    done = Done(capsys, "finetune", item_folder, "--preset", preset, "--out", run_folder, "--steps", 1)
+    assert done.returncode == 0 and runs.read_record(run_folder)["preset"]["source"] == str(preset)
+    other = family / "other.toml"
+    other.write_text(preset.read_text().replace("num_inference_steps = 2", "num_inference_steps = 3"))
+    for options, steps, prompt in (
+        ((), 2, "a sks armchair"),
+        (("--preset", other), 3, "a sks armchair"),
+        (("--prompt", "a photo of a sks armchair"), 2, "a photo of a sks armchair"),
+    ):
+        given = (run_folder, scene / "photo.png", scene / "mask.png", "--out", scene / "out.png")
+        assert Done(capsys, "inpaint", *given, *options).returncode == 0
+        parameters = json.loads(Image.open(scene / "out.png").text["dreampaint"])
+        assert (parameters["num_inference_steps"], parameters["prompt"]) == (steps, prompt)
+
+
+def test_demo(family, item_folder, context_folder, scene):
+    given = ("--preset", family / "preset.toml", "--item", item_folder, "--context", context_folder)
+    done = run("demo", *given, "--out", "out", "--steps", 2, folder=scene)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((scene / "out" / "report.json").read_text())
+    assert json.loads(done.stdout) == report
+    assert report["outside_max_change"] == 0 and report["steps"] == 2
+    assert {"masks", "finetune", "inpaint", "total"} <= report["seconds"].keys()
+    assert 0 < report["peak_memory_mb"] < 1500 and -1 <= report["clip_score"] <= 1
+    assert sorted(path.name for path in (scene / "out").iterdir()) == ["figure.png", "report.json", "result.png", "run"]
+
+
+def few_photos(count):
+    return lambda scene: make_item(scene.parent / "bad", count)
+
+
+def no_noun(scene):
+    folder = make_item(scene.parent / "bad")
+    (folder / "item.json").unlink()
+    return folder
+
+
+def broken_photo(scene):
+    folder = make_item(scene.parent / "bad")
+    (folder / "photos" / "photo-1.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["finetune", "masks"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (few_photos(0), "0 photos"),
+        (few_photos(1), "1 photo,"),
+        (no_noun, "class noun"),
+        (broken_photo, "photo-1.png"),
+        (lambda scene: scene.parent / "nowhere", "no item"),
+    ],
+    ids=["no photos", "one photo", "no class noun", "broken photo", "no item"],
+)
+def test_bad_items(family, scene, command, make, words):
+    done = run(command, make(scene), "--preset", family / "preset.toml", "--out", "new/out", folder=scene)
+    assert_one_sentence(done, words, scene)
+
+
+def test_bad_masks(scene):
+    Image.new("L", (9, 9), 255).save(scene / "small.png")
+    Image.new("L", (90, 70), 0).save(scene / "empty.png")
+    before = sorted(scene.iterdir())
+    for mask, words in (("small.png", "9 x 9"), ("empty.png", "empty"), ("none.png", "no picture")):
+        done = run("inpaint", "runs/box", "photo.png", mask, "--out", "new/out.png", folder=scene)
+        assert_one_sentence(done, words, scene, before)
+
+
+def test_bad_outputs_runs_and_presets(scene, item_folder):
+    before = sorted(scene.iterdir())
+    painting = ("inpaint", "runs/box", "photo.png", "mask.png", "--out")
+    for arguments, words in (
+        ((*painting, "out.jpg"), "must end with .png"),
+        ((*painting, "out.png"), "not a fine-tuned run"),
+        (("finetune", item_folder, "--out", "photo.png"), "is a file"),
+        (("finetune", item_folder, "--out", "x", "--steps", "0"), "at least 1"),
+        (("finetune", item_folder, "--out", "x", "--preset", "sd99"), "no preset"),
+    ):
+        assert_one_sentence(run(*arguments, folder=scene), words, scene, before)
+
+
+def assert_one_sentence(done, words, scene, before=None):
+    """Exit code 2, one line on stderr with the words, and nothing new on the disk."""
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    expected = before if before is not None else sorted([scene / "mask.png", scene / "photo.png"])
+    assert sorted(scene.iterdir()) == expected

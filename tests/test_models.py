@@ -1,0 +1,122 @@
+"""Models come from the first source that works; what is loaded is ready for its use."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from tools.family import TOKENS
+from transformers import CLIPModel
+
+from dp_helpers import models, presets
+from dp_helpers.errors import InputError
+
+
+class Stub:
+    """Stands for a class of a library: only the source ``here/model`` has it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    @classmethod
+    def from_pretrained(cls, source: str, **options):
+        if source != "here/model":
+            raise OSError("404\nand a long explanation")
+        return cls(source)
+
+
+def test_the_fallback_is_taken_when_the_first_source_fails(preset):
+    chosen = presets.change(preset, models={"clip": ["gone/model", "here/model"], "clipseg": ["a/b", "c/d"]})
+    assert models.load(chosen, "clip", Stub).source == "here/model"
+    with pytest.raises(InputError, match=r"'clipseg' .*\(a/b: 404; c/d: 404\)") as caught:
+        models.load(chosen, "clipseg", Stub)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_the_preset_does_not_name_is_told(preset):
+    with pytest.raises(InputError, match="'paint_by_example' .*names none"):
+        models.load(preset, "paint_by_example", Stub)
+
+
+def test_a_missing_model_folder_is_told(preset):
+    chosen = presets.change(preset, models={"clip": ["./nowhere"]})
+    with pytest.raises(InputError, match="nowhere is missing"):
+        models.load(chosen, "clip", Stub)
+
+
+def test_folders_are_looked_for_without_loading_and_hub_ids_are_left_alone(preset):
+    models.check_sources(preset, "inpainting", "clipseg", "clip", "paint_by_example")
+    chosen = presets.change(preset, models={"clip": ["some/id"], "clipseg": ["./clipseg", "./nowhere"]})
+    models.check_sources(chosen, "inpainting", "clip")
+    with pytest.raises(InputError, match="nowhere is missing"):
+        models.check_sources(chosen, "inpainting", "clip", "clipseg")
+
+
+def test_a_configuration_is_read_without_the_weights(preset, family, tmp_path):
+    shutil.copytree(family / "inpainting" / "vae", tmp_path / "vae")
+    (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    chosen = presets.change(preset, models={"inpainting": [str(tmp_path / "nowhere"), str(tmp_path)]})
+    (tmp_path / "nowhere").mkdir()  # a first source that has no VAE
+    config = models.load_config(chosen, "inpainting", AutoencoderKL, subfolder="vae")
+    assert config["block_out_channels"] == models.load_vae(preset).config.block_out_channels
+
+
+def test_weights_are_fp32_unless_asked_otherwise(preset):
+    assert models.load(preset, "clip", CLIPModel).dtype is torch.float32
+    assert models.load(preset, "clip", CLIPModel, torch_dtype=torch.float16).dtype is torch.float16
+
+
+def test_pickled_weights_are_refused(preset, family, tmp_path):
+    vae = AutoencoderKL.from_pretrained(family / "inpainting" / "vae")
+    vae.save_pretrained(tmp_path / "pickled" / "vae", safe_serialization=False)
+    chosen = presets.change(preset, models={"inpainting": [str(tmp_path / "pickled")]})
+    with pytest.raises(InputError, match="could be loaded"):
+        models.load_vae(chosen)
+
+
+def test_the_vae_is_frozen(preset):
+    vae = models.load_vae(preset)
+    assert not vae.training and not any(value.requires_grad for value in vae.parameters())
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_what_is_trained_is_in_fp32_and_in_training_mode(preset, checkpointing):
+    chosen = presets.change(preset, finetune={"gradient_checkpointing": checkpointing})
+    unet, text_encoder, _, scheduler = models.load_trainable(chosen)
+    for model in (unet, text_encoder):
+        assert model.training and model.is_gradient_checkpointing == checkpointing
+        assert {value.dtype for value in model.parameters()} == {torch.float32}
+        assert all(value.requires_grad for value in model.parameters())
+    assert scheduler.config.prediction_type == "v_prediction"
+
+
+def test_a_unet_without_nine_channels_is_refused(preset, family, tmp_path):
+    folder = shutil.copytree(family / "inpainting", tmp_path / "inpainting")
+    config = json.loads((folder / "unet" / "config.json").read_text()) | {"in_channels": 4}
+    from diffusers import UNet2DConditionModel
+
+    UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
+    with pytest.raises(InputError, match="has 4 input channels"):
+        models.load_trainable(presets.change(preset, models={"inpainting": [str(folder)]}))
+
+
+def test_given_modules_replace_the_pipelines_own(preset):
+    unet = models.load_trainable(preset)[0].half()
+    pipe = models.load_pipeline(preset, device="cpu", unet=unet)
+    assert pipe.unet is unet and pipe.unet.dtype is pipe.vae.dtype is torch.float32
+
+
+def test_prompts_are_padded_to_full_length(preset):
+    _, _, tokenizer, _ = models.load_trainable(preset)
+    ids = models.tokenize(tokenizer, ["a sks armchair", "", "a " * 40])
+    assert ids.shape == (3, TOKENS)
+    assert (ids[1, 1:] == tokenizer.pad_token_id).all()
+    assert (ids[2] != tokenizer.pad_token_id).sum() >= TOKENS - 1  # the long one is cut off
+
+
+def test_a_finished_model_is_frozen_and_in_the_given_precision():
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    done = models.finish(model, torch.float16)
+    assert not done.training and not any(value.requires_grad for value in done.parameters())
+    assert done.weight.dtype is torch.float16 and done.weight.is_contiguous()

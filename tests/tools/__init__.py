@@ -1,0 +1,1 @@
+"""What several tests share. The fixtures are in conftest.py."""
