@@ -97,7 +97,7 @@ def load_or_finetune(
     progress: Progress = True,
     **settings: Any,
 ) -> Run:
-    """Load the run in ``output_dir`` if this very call made it. Otherwise fine-tune and save the run there.
+    """Load the run in ``output_dir`` if this very call made it. Otherwise fine-tune, or resume, and save the run there.
 
     The item, the names of its photos, the seed, and all settings and model sources that fine-tuning reads are
     compared. The contents of photos and models are not: delete the run after you change those.
@@ -110,7 +110,8 @@ def load_or_finetune(
         origin = runs.made_from(item, presets.change(preset, finetune=settings), seed)
         if runs.is_made_from(runs.read_record(output_dir), origin):
             return runs.load_run(output_dir)
-    return finetune(item, object_masks, preset, seed=seed, output_dir=output_dir, progress=progress, **settings)
+    options = {"output_dir": output_dir, "resume": True, "progress": progress}
+    return finetune(item, object_masks, preset, seed=seed, **options, **settings)
 
 
 def train(
@@ -225,7 +226,7 @@ def _checkpoints(output_dir, resume: bool, preset: Preset, origin: dict[str, Any
     checkpoints = Checkpoints(folder, settings.checkpointing_steps, settings.checkpoints_total_limit, origin)
     if not resume and (latest := checkpoints.latest()):
         raise InputError(
-            f"{folder} holds an unfinished run ({latest.name}): resume it (--resume), or name a new folder."
+            f"{folder} holds an unfinished run ({latest.name}): resume it (resume=True), or name a new folder."
         )
     return checkpoints
 

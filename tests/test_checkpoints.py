@@ -134,6 +134,16 @@ def test_a_checkpoint_of_another_run_is_refused(saving, item, tmp_path):
     finetune.finetune(item, item.own_masks, more_often, **options)  # how often is saved does not change the result
 
 
+def test_load_or_finetune_goes_on_with_an_unfinished_run(saving, item, tmp_path):
+    """A lesson that is run again after a disconnect must not end in an error, nor begin at the first step."""
+    with pytest.raises(Interrupted):
+        finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=stop_after(4))
+    taken = []
+    options = {"progress": lambda step, *_: taken.append(step)}
+    finetune.load_or_finetune(item, item.own_masks, saving, tmp_path / "run", **options)
+    assert taken == [4, 5, 6]  # the fourth step was done, but not yet saved
+
+
 def test_a_damaged_checkpoint_is_named(saving, item, tmp_path):
     with pytest.raises(Interrupted):
         finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=stop_after(3))

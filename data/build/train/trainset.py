@@ -46,11 +46,6 @@ class Trainset:
     def __len__(self) -> int:
         return len(self.metas)
 
-    def partner(self, index: int, rng: np.random.Generator) -> int:
-        """Another picture of the same product (the same one if there is no other)."""
-        others = [i for i in self.partners[index] if i != index]
-        return int(rng.choice(others)) if others else index
-
     def batch(self, indices) -> torch.Tensor:
         """Return images (B, 3, H, W) in [-1, 1] on the device."""
         return self.pixels[torch.as_tensor(indices, device=DEVICE)].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
