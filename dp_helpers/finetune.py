@@ -226,7 +226,8 @@ def _checkpoints(output_dir, resume: bool, preset: Preset, origin: dict[str, Any
     checkpoints = Checkpoints(folder, settings.checkpointing_steps, settings.checkpoints_total_limit, origin)
     if not resume and (latest := checkpoints.latest()):
         raise InputError(
-            f"{folder} holds an unfinished run ({latest.name}): resume it (resume=True), or name a new folder."
+            f"{folder} holds an unfinished run ({latest.name}): resume it (--resume, in Python resume=True), "
+            "or name a new folder."
         )
     return checkpoints
 
