@@ -8,16 +8,14 @@ learning rate 5e-6, 512 x 512 pixels, guidance 10).
 
 from __future__ import annotations
 
-import math
-import numbers
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import tables
 from .errors import InputError
 
 _PACKAGED = Path(__file__).parent / "presets"
@@ -136,7 +134,7 @@ def load(source: str | Path) -> Preset:
     given = {"name": path.stem, "source": str(source) if named else str(path.resolve()), "folder": path.parent}
     for key in given.keys() & table.keys():
         raise InputError(f"{path}: the key {key!r} follows from the file's place; remove it.")
-    return _checked(_build(Preset, table | given, f"{path}: "), f"{path}: ")
+    return _checked(tables.build(Preset, table | given, f"{path}: "), f"{path}: ")
 
 
 def change(preset: Preset, **changes: Any) -> Preset:
@@ -153,54 +151,12 @@ def change(preset: Preset, **changes: Any) -> Preset:
     hints, values = typing.get_type_hints(Preset), {}
     for name, value in changes.items():
         if isinstance(value, Mapping) and is_dataclass(hints.get(name)):
-            values[name] = replace(getattr(preset, name), **_values(hints[name], value, "", name + "."))
+            values[name] = replace(getattr(preset, name), **tables.values(hints[name], value, "", name + "."))
         else:
-            values |= _values(Preset, {name: value}, "", "")
+            values |= tables.values(Preset, {name: value}, "", "")
     return _checked(replace(preset, **values), "")
 
 
-def _build(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
-    """Make the dataclass ``cls`` from a table. Its fields are the accepted keys, their annotations the accepted types.
-
-    Error messages begin with ``where`` (for example "my.toml: ") and name a key with its ``prefix`` ("finetune.").
-    """
-    try:
-        return cls(**_values(cls, table, where, prefix))
-    except TypeError as error:  # the dataclass names the keys that are missing
-        raise InputError(f"{where}{str(error).split(')', 1)[-1].strip()} in [{prefix.rstrip('.')}].") from error
-
-
-def _values(cls: type, table: Mapping[str, Any], where: str, prefix: str) -> dict[str, Any]:
-    """Return the values of a table, each converted to the type of the field of ``cls`` with its name."""
-    known, hints = {entry.name for entry in fields(cls)}, typing.get_type_hints(cls)
-    for key in table:
-        if key not in known:
-            raise InputError(f"{where}unknown key {prefix + key!r}; accepted are {', '.join(sorted(known))}.")
-    return {key: _convert(hints[key], value, where, prefix + key) for key, value in table.items()}
-
-
-def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
-    if is_dataclass(hint) and isinstance(value, Mapping):
-        return _build(hint, value, where, key + ".")
-    if is_dataclass(hint) and isinstance(value, hint):
-        return value
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
-        kinds = typing.get_args(hint)
-        if kinds[-1] is Ellipsis or len(kinds) == len(value):
-            return tuple(_convert(kinds[0], entry, where, key) for entry in value)
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):  # NumPy's numbers, too
-        if float in options and math.isfinite(value):
-            return float(value)
-        if int in options and isinstance(value, numbers.Integral):
-            return int(value)
-    elif type(value) in options or (Path in options and isinstance(value, Path)):
-        return value
-    wanted = str(hint) if typing.get_args(hint) else hint.__name__
-    raise InputError(f"{where}{key} is {value!r}, but must be {_WORDS.get(wanted, f'of type {wanted}')}.")
-
-
-_WORDS = {"int": "a whole number", "float": "a finite number", "str": "text", "bool": "true or false"}
 _SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
 _COUNT = ("at least 1", lambda value: value >= 1)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)

@@ -1,0 +1,35 @@
+"""The command ``masks``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .. import catalog, presets, squares
+from ..files import check_can_write, whole_folder
+from . import common
+
+
+def add(commands) -> None:
+    """Add the command to the parser's ``commands``."""
+    added = common.add_command(commands, "masks", run)
+    common.add_item(added)
+    added.add_argument("--out", type=Path, required=True, help="folder")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Find the object masks of an item and write them, with an overlay to look at."""
+    preset = presets.load(options.preset)
+    item = catalog.load_item(common.item_folder(options.item), options.class_noun)
+    check_can_write(options.out)
+    common.quiet()
+    from .. import plots, segment
+
+    common.say(f"finding the {item.class_noun} on {len(item.photos)} photos")
+    object_masks = segment.object_masks(item, preset)
+    with whole_folder(options.out) as folder:
+        for path, mask in zip(item.paths, object_masks, strict=True):
+            mask = squares.crop_from_square(mask, catalog.load_photo(path).size)
+            mask.save(folder / (path.stem + catalog.MASK_ENDING))
+        plots.save(plots.object_masks(item.photos, object_masks, item.title), folder / "overlay.png")
+    print(options.out / "overlay.png")
