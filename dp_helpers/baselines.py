@@ -39,12 +39,12 @@ def title(preset: Preset, item: Item) -> inpaint.Painter:
     """
     if not item.title:
         raise InputError(f'The item {item.name} has no title: write one into its item.json, "title": "Red armchair".')
-    return replace(_base_painter(preset), prompt=item.title)
+    return replace(_base_painter(preset), prompt=item.title, class_noun=item.class_noun)
 
 
 def description(preset: Preset, item: Item) -> inpaint.Painter:
     """Return the base model with `describe` of the item as prompt."""
-    return replace(_base_painter(preset), prompt=describe(item))
+    return replace(_base_painter(preset), prompt=describe(item), class_noun=item.class_noun)
 
 
 def describe(item: Item) -> str:
@@ -65,11 +65,13 @@ class ExamplePainter:
         pipe: the library's pipeline.
         preset: supplies every setting that a call does not give. It knows no ``strength``: it starts from pure noise.
         examples: what it may be shown, one picture for each photo of the item.
+        class_noun: what is painted, as for `inpaint.Painter`.
     """
 
     pipe: PaintByExamplePipeline
     preset: Preset
     examples: Sequence[Image.Image]
+    class_noun: str | None = None
 
     @property
     def variants(self) -> int:
@@ -111,7 +113,8 @@ class ExamplePainter:
             callback=(lambda step, timestep, latents: progress(step + 1, steps)) if progress else None,
         ).images[0]
         used = {name: value for name, value in asdict(chosen).items() if name != "strength"}
-        return square.paste(painted, {"seed": seed, "variant": variant, **used})
+        given = {"seed": seed, "variant": variant}
+        return inpaint.finish(square, painted, {**given, **used}, self.preset, self.class_noun)
 
 
 def paint_by_example(
@@ -132,7 +135,7 @@ def paint_by_example(
     examples = []
     for photo, mask in zip(item.photos, object_masks, strict=True):
         examples.append(squares.cut(photo, squares.square_around(mask.getbbox(), mask.size, EXAMPLE_SCALE)))
-    return ExamplePainter(_example_pipeline(preset, str(pick_device(device))), preset, examples)
+    return ExamplePainter(_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
 
 
 @dataclass

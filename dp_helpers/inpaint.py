@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionInpaintPipeline
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageChops, PngImagePlugin
 
-from . import masks, models, presets
+from . import masks, matte, models, presets
 from .errors import InputError
 from .files import check_can_write, whole_file
 from .presets import Preset
@@ -46,9 +46,16 @@ class Square:
     box: Box  # where the square is in the photo
     feather: float  # share of the square's side
 
-    def paste(self, painted: Image.Image, parameters: dict[str, Any]) -> Result:
-        """Put the painted square into the photo under the feathered mask."""
-        blend = masks.feather(self.mask, self.feather * (self.box[2] - self.box[0]))
+    def paste(
+        self, painted: Image.Image, parameters: dict[str, Any], product_matte: Image.Image | None = None
+    ) -> Result:
+        """Put the painted square into the photo under the feathered mask, and under the matte if there is one."""
+        side = self.box[2] - self.box[0]
+        blend = masks.feather(self.mask, self.feather * side)
+        if product_matte is not None:
+            whole = Image.new("L", self.photo.size, 0)
+            whole.paste(product_matte.resize((side, side), Image.BILINEAR), self.box[:2])
+            blend = ImageChops.multiply(blend, whole)
         parameters = {**parameters, "resolution": self.image.width, "box": list(self.box)}
         return Result(paste_back(self.photo, painted, blend, self.box), parameters, painted)
 
@@ -61,11 +68,13 @@ class Painter:
         pipe: diffusers' inpainting pipeline.
         preset: supplies every setting that a call does not give.
         prompt: supplies the prompt if a call does not give one; None: every call must give one.
+        class_noun: what is painted. None: it is not known, and all that is under the mask is pasted.
     """
 
     pipe: StableDiffusionInpaintPipeline
     preset: Preset
     prompt: str | None = None
+    class_noun: str | None = None
 
     def __call__(
         self,
@@ -116,7 +125,24 @@ class Painter:
         if any(output.nsfw_content_detected or ()):
             warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
-        return square.paste(output.images[0], {**given, **asdict(chosen)})
+        return finish(square, output.images[0], {**given, **asdict(chosen)}, self.preset, self.class_noun)
+
+
+def finish(
+    square: Square, painted: Image.Image, parameters: dict[str, Any], preset: Preset, class_noun: str | None
+) -> Result:
+    """Paste a painted square as the setting ``paste`` says: all that is under the mask, or the product alone.
+
+    Args:
+        square: where the painting goes.
+        painted: the square as the pipeline returned it.
+        parameters: how it was painted, ``paste`` among them.
+        preset: the ClipSeg model that finds the product.
+        class_noun: what was painted; None: all that is under the mask is pasted.
+    """
+    if parameters["paste"] == "mask" or class_noun is None:
+        return square.paste(painted, {**parameters, "paste": "mask"})
+    return square.paste(painted, parameters, matte.product_matte(painted, square.image, class_noun, preset))
 
 
 def cut_square(image: Image.Image, mask_image: Image.Image, settings: presets.Inpaint, resolution: int) -> Square:
@@ -154,7 +180,7 @@ def load_painter(
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)
     pipe = models.load_pipeline(preset, device=device, unet=run.unet, text_encoder=run.text_encoder)
-    return Painter(pipe, preset, run.prompt)
+    return Painter(pipe, preset, run.prompt, run.record["class_noun"])
 
 
 def save_result(result: Result, path: str | Path) -> Path:

@@ -93,6 +93,7 @@ class Inpaint:
     eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it
     crop_scale: float = 2.0  # side of the square that is painted, in units of the mask's longer side
     feather: float = 0.0  # width of the blend inside the mask's edge, share of the painted square
+    paste: str = "mask"  # what goes into the photo: all under the mask, or the "product" alone; not in the paper
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ _RULES = [
     ("inpaint", "num_inference_steps crop_scale", *_COUNT),
     ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
     ("inpaint", "feather", *_SHARE),
+    ("inpaint", "paste", "mask or product", ("mask", "product").__contains__),
     ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
     # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.
     ("inpaint", "eta", "between 0 and 1 (1 not included); 0.99 is as good", lambda value: 0 <= value < 1),

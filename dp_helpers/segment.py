@@ -7,6 +7,7 @@ The masks need not be perfect. The paper expects their flaws to make the model r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from PIL import Image, ImageFilter
@@ -59,8 +60,7 @@ def probability_maps(
 ) -> torch.Tensor:
     """Return ClipSeg's sigmoid maps (images, h, w), averaged over the preset's prompts, at the model's own size."""
     device = pick_device(device)
-    processor = models.load(preset, "clipseg", CLIPSegProcessor)
-    model = models.load(preset, "clipseg", CLIPSegForImageSegmentation).to(device).eval()
+    processor, model = _clipseg(preset, str(device))
     prompts = [template.format(class_noun=class_noun) for template in preset.segment.prompts]
     text = processor.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").to(device)
     maps = []
@@ -69,6 +69,13 @@ def probability_maps(
         logits = model(**text, pixel_values=pixels.expand(len(prompts), -1, -1, -1)).logits
         maps.append(logits.reshape(len(prompts), *logits.shape[-2:]).sigmoid().mean(0))
     return torch.stack(maps).float().cpu()
+
+
+@lru_cache(maxsize=1)
+def _clipseg(preset: Preset, device: str) -> tuple[CLIPSegProcessor, CLIPSegForImageSegmentation]:
+    """Load ClipSeg, once for all paintings with a preset."""
+    model = models.load(preset, "clipseg", CLIPSegForImageSegmentation).to(device).eval()
+    return models.load(preset, "clipseg", CLIPSegProcessor), model
 
 
 def to_mask(probability: torch.Tensor, size: tuple[int, int], preset: Preset) -> Image.Image:
