@@ -22,7 +22,7 @@ from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageE
 from PIL import Image
 from transformers import CLIPImageProcessor
 
-from . import inpaint, models, presets, squares
+from . import inpaint, masks, models, presets, squares
 from .catalog import Item
 from .device import inference_dtype, pick_device
 from .errors import InputError
@@ -100,7 +100,7 @@ class ExamplePainter:
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         example = self.examples[_checked_variant(variant, self.variants)]
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
-        square = inpaint.cut_square(image, mask_image, chosen, resolution)
+        square = inpaint.cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         steps = chosen.num_inference_steps
         painted = self.pipe(
             example_image=example,
@@ -134,7 +134,8 @@ def paint_by_example(
     """
     examples = []
     for photo, mask in zip(item.photos, object_masks, strict=True):
-        examples.append(squares.cut(photo, squares.square_around(mask.getbbox(), mask.size, EXAMPLE_SCALE)))
+        box = masks.without_specks(mask).getbbox()
+        examples.append(squares.cut(photo, squares.square_around(box, mask.size, EXAMPLE_SCALE)))
     return ExamplePainter(_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
 
 
@@ -171,7 +172,7 @@ class PastePainter:
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         cutout = self.cutouts[_checked_variant(variant, self.variants)]
         square = inpaint.cut_square(image, mask_image, chosen, self.preset.resolution)
-        left, top, right, bottom = square.mask.getbbox()
+        left, top, right, bottom = masks.without_specks(square.mask).getbbox()
         scale = min((right - left) / cutout.width, (bottom - top) / cutout.height)
         size = tuple(max(1, round(side * scale)) for side in cutout.size)
         scaled = cutout.resize(size, Image.LANCZOS)
@@ -191,8 +192,8 @@ def paste_in(preset: Preset, item: Item, object_masks: Sequence[Image.Image]) ->
     cutouts = []
     for photo, mask in zip(item.photos, object_masks, strict=True):
         cutout = photo.convert("RGBA")
-        cutout.putalpha(mask)
-        cutouts.append(cutout.crop(mask.getbbox()))
+        cutout.putalpha(masks.without_specks(mask))
+        cutouts.append(cutout.crop(cutout.getchannel("A").getbbox()))
     return PastePainter(preset, cutouts)
 
 

@@ -107,7 +107,7 @@ class Painter:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
-        square = cut_square(image, mask_image, chosen, resolution)
+        square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         output = self.pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -145,23 +145,34 @@ def finish(
     return square.paste(painted, parameters, matte.product_matte(painted, square.image, class_noun, preset))
 
 
-def cut_square(image: Image.Image, mask_image: Image.Image, settings: presets.Inpaint, resolution: int) -> Square:
+def cut_square(
+    image: Image.Image, mask_image: Image.Image, settings: presets.Inpaint, resolution: int, cell: int = 1
+) -> Square:
     """Cut the square around the mask out of the photo, and scale it to the model's resolution.
+
+    The mask's specks do not widen the square. A warning says so if some of them are outside it.
 
     Args:
         image: RGB photo of any size and shape.
         mask_image: mode "L", the photo's size, 255 = repaint.
         settings: supplies ``crop_scale`` and ``feather``.
         resolution: side of the square that the model paints, in pixels.
+        cell: pixels a side of one latent pixel. The model's mask fills every cell that the mask touches.
 
     Raises:
         InputError: the photo is not RGB, mask and photo differ in size, or the mask is empty.
     """
     mask = _checked_mask(image, mask_image)
-    box = square_around(mask.getbbox(), image.size, settings.crop_scale)
+    box = square_around(masks.without_specks(mask).getbbox(), image.size, settings.crop_scale)
     seen = cut(image, box).resize((resolution, resolution), Image.LANCZOS)
-    hidden = cut(mask, box, outside=0).resize((resolution, resolution), Image.NEAREST)
-    return Square(seen, hidden, image, mask, box, settings.feather)
+    hidden = cut(mask, box, outside=0)
+    if left_out := mask.histogram()[255] - hidden.histogram()[255]:
+        warnings.warn(
+            f"{left_out} pixels of the mask are specks far from the rest and stay as they are: paint them larger, or "
+            "erase them.",
+            stacklevel=3,
+        )
+    return Square(seen, masks.snap(hidden, resolution, cell), image, mask, box, settings.feather)
 
 
 def load_painter(

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from .errors import InputError
 from .presets import Masks
@@ -20,6 +21,9 @@ from .squares import Box, flatten
 SIDES = (0.6, 1.5)  # sides of a rectangle or ellipse, in units of the sides of the product's box
 MARGIN = (0.02, 0.3)  # how much wider and higher than the product's box a box around the whole product is
 MIN_COVERAGE = 0.3  # smallest share of the product that a rectangle or ellipse hides
+SPECK = 1 / 500  # a connected part of a mask smaller than this share of the largest part is a speck
+_FINE = 64  # pixels: a wider blend is computed on a smaller mask
+_COARSE = 1024  # pixels: the parts of a larger mask are found on a smaller one
 _TRIES = 20
 
 
@@ -98,12 +102,48 @@ def coverage(mask: Image.Image, object_mask: Image.Image) -> float:
     return float((np.asarray(mask)[inside] >= 128).mean()) if inside.any() else 0.0
 
 
+def snap(mask: Image.Image, side: int, cell: int) -> Image.Image:
+    """Scale a square mask to ``side`` pixels, and fill every cell of the latent grid that it touches.
+
+    Nearest neighbour alone would lose thin strokes, once at the model's resolution and once more at latent size. A
+    snapped mask loses nothing: `to_latent_size`, and so the pipeline, takes exactly the touched cells from it.
+
+    Args:
+        mask: square, of any size; every value but 0 counts as marked.
+        side: the model's resolution, a multiple of ``cell``.
+        cell: pixels a side of one latent pixel, the VAE's factor.
+    """
+    count = side // cell
+    return picture(_touched(np.asarray(mask) > 0, (count, count))).resize((side, side), Image.NEAREST)
+
+
 def to_latent_size(mask: Image.Image, factor: int) -> Image.Image:
     """Shrink a mask by the VAE's factor with nearest neighbour, picking the same pixels as the pipeline.
 
     torch's "nearest" picks the first pixel of every block and PIL's the middle one, so this takes a slice.
     """
     return Image.fromarray(np.ascontiguousarray(np.asarray(mask)[::factor, ::factor]))
+
+
+def without_specks(mask: Image.Image) -> Image.Image:
+    """Return the mask without its specks: connected parts smaller than ``SPECK`` times the largest part.
+
+    One stray pixel far from the rest would widen the mask's box, and with it the square that is painted.
+    """
+    small = _touched(np.asarray(mask) >= 128, tuple(min(side, _COARSE) for side in mask.size[::-1]))
+    parts, count = ndimage.label(small, np.ones((3, 3)))
+    if count < 2:
+        return mask
+    areas = np.bincount(parts.ravel())
+    kept = areas >= SPECK * areas[1:].max()
+    kept[0] = False
+    grown = ndimage.binary_dilation(kept[parts], np.ones((3, 3)))  # scaled back, it still holds the whole part
+    return ImageChops.darker(picture(grown).resize(mask.size, Image.NEAREST), mask)
+
+
+def picture(marked: np.ndarray) -> Image.Image:
+    """Return an array of booleans (H, W) as a mask."""
+    return Image.fromarray(np.where(marked, 255, 0).astype(np.uint8))
 
 
 def grow(mask: Image.Image, pixels: int) -> Image.Image:
@@ -117,15 +157,59 @@ def grow(mask: Image.Image, pixels: int) -> Image.Image:
 def feather(mask: Image.Image, pixels: float) -> Image.Image:
     """Return blend weights for pasting: 0 outside the mask, rising to 255 over about ``pixels`` inside its edge.
 
-    The blend is entirely inside the mask, so no pixel outside it changes. A mask that is too thin for this width
-    gets a smaller one.
+    The blend is entirely inside the mask, so no pixel outside it changes. It follows the local thickness: parts of the
+    mask that are thinner than four times ``pixels`` get half the width, or a quarter, and so on. So thin parts are
+    repainted, too. At the border of the picture there is nothing to blend with, and the weights stay 255.
+
+    Args:
+        mask: with the values 0 and 255.
+        pixels: width of the blend.
     """
-    if pixels < 1:
+    box = mask.getbbox()
+    if pixels < 1 or box is None:
         return mask.copy()
-    shrunk = grow(mask, -max(1, round(pixels / 2)))
-    if shrunk.getbbox() is None:
-        return feather(mask, pixels / 2)
-    return ImageChops.darker(shrunk.filter(ImageFilter.GaussianBlur(pixels / 4)), mask)
+    box = _clip((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), mask.size)
+    inside = mask.crop(box)
+    shrink = math.ceil(pixels / _FINE)  # a wide blend is smooth, so fewer pixels do
+    small = picture(_touched(np.asarray(inside) > 0, tuple(math.ceil(side / shrink) for side in inside.size[::-1])))
+    if small.getextrema()[0]:  # there is nothing to blend with on any side
+        return mask.copy()
+    blend = _feather(small, ndimage.distance_transform_edt(small), pixels / shrink)
+    whole = Image.new("L", mask.size, 0)
+    whole.paste(ImageChops.darker(blend.resize(inside.size, Image.BILINEAR), inside), box[:2])
+    return whole
+
+
+def _feather(mask: Image.Image, depth: np.ndarray, pixels: float) -> Image.Image:
+    """Return the weights of `feather`; ``depth`` is each pixel's distance to the outside."""
+    if pixels < 1:
+        return mask
+    shrunk = picture(ndimage.distance_transform_cdt(mask, "chessboard") > max(1, round(pixels / 2)))
+    blend = ImageChops.darker(shrunk.filter(ImageFilter.GaussianBlur(pixels / 4)), mask)
+    thin = (depth > 0) & ~_near(depth >= 2 * pixels, 2.5 * pixels)  # 2.5: a round outline is not thin
+    if not thin.any():
+        return blend
+    narrower = _feather(mask, depth, pixels / 2)
+    # The narrow blend reaches into the thick part, and fades out where both are white. So no gap separates the two.
+    where = picture(_near(thin, 1.5 * pixels)).filter(ImageFilter.GaussianBlur(pixels / 4))
+    return Image.composite(narrower, blend, where)
+
+
+def _touched(marked: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return which cells of a grid of (rows, columns) over an array of booleans touch a true pixel."""
+    for axis, count in enumerate(shape):
+        length = marked.shape[axis]
+        start = np.arange(count) * length // count
+        end = -(np.arange(1, count + 1) * -length // count)  # rounded up: a pixel on the border of two cells is in both
+        marked = np.pad(marked, [(0, axis == 0), (0, axis == 1)])  # reduceat takes no index behind the last pixel
+        ranges = np.stack([start, end], axis=1).ravel()
+        marked = np.logical_or.reduceat(marked, ranges, axis=axis).take(range(0, 2 * count, 2), axis)
+    return marked
+
+
+def _near(marked: np.ndarray, pixels: float) -> np.ndarray:
+    """Return which pixels are within some pixels of a marked one, diagonals counting as 1."""
+    return ndimage.distance_transform_cdt(~marked, "chessboard") <= pixels if marked.any() else marked
 
 
 def _box_near(box: Box, rng: np.random.Generator) -> Box:

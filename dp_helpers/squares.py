@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two exclusive
+SURROUNDINGS = 4 / 3  # least side of the painted square, in units of the mask's longer side
 _WHITE = (255, 255, 255)
 
 
@@ -40,17 +41,19 @@ def crop_from_square(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def square_around(box: Box, size: tuple[int, int], scale: float) -> Box:
     """Return the square to paint: ``scale`` times the longer side of the mask's box, centred on the box.
 
-    The square is moved into the photo. It is shrunk to the photo's shorter side if the mask
-    still fits. For a longer mask it takes the photo's longer side and reaches beyond the photo.
+    The square is moved into the photo, and shrunk to the photo's shorter side if it is larger. But it does not become
+    smaller than ``SURROUNDINGS`` times the mask. Then it reaches beyond the shorter side, at most to the longer one. So
+    at least a quarter of what the square shows of the photo is surroundings, or it shows the whole photo. The square
+    grows smoothly with the mask.
 
     Args:
         box: of the mask.
         size: (width, height) of the photo.
-        scale: 1 or more.
+        scale: 1 or more. Below ``SURROUNDINGS`` it shows fewer surroundings.
     """
     left, top, right, bottom = box
-    longer, shorter_side, longer_side = max(right - left, bottom - top), min(size), max(size)
-    side = min(round(longer * scale), shorter_side if longer <= shorter_side else longer_side)
+    longer = max(right - left, bottom - top)
+    side = round(min(longer * scale, max(min(size), min(longer * SURROUNDINGS, max(size)))))
     corners = [
         _place((low + high) / 2, side, length) for low, high, length in ((left, right, size[0]), (top, bottom, size[1]))
     ]

@@ -31,7 +31,7 @@ def silhouette(image: Image.Image, mask: Image.Image, class_noun: str, preset: P
     Returns:
         The silhouette, mode "L", the photo's size. It is empty where ClipSeg finds nothing.
     """
-    box = square_around(mask.getbbox(), image.size, preset.inpaint.crop_scale)
+    box = square_around(masks.without_specks(mask).getbbox(), image.size, preset.inpaint.crop_scale)
     square = cut(image, box)
     exact = presets.change(preset, segment={"grow": 0.0})
     found = to_mask(probability_maps([square], class_noun, preset)[0], square.size, exact)

@@ -71,12 +71,14 @@ def build_bank(
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     settings, factor = preset.finetune, 2 ** (len(vae.config.block_out_channels) - 1)
+    object_masks = [masks.without_specks(mask) for mask in object_masks]
     count = len(photos) * math.ceil(settings.views / len(photos))
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in ("latents", "object", "mask", "masked")}
     for index in range(count):
         turn, which = divmod(index, len(photos))
         photo, object_mask = draw_view(photos[which], object_masks[which], preset, rng, mirrored=bool(turn % 2))
         drawn = [masks.draw_mask(object_mask, rng, preset.masks) for _ in range(settings.masks_per_view)]
+        *drawn, object_mask = (masks.snap(mask, preset.resolution, factor) for mask in [*drawn, object_mask])
         image, mask = image_to_tensor(photo), torch.stack([mask_to_tensor(mask) for mask in drawn])
         encoded = encode(vae, torch.cat([image[None], mask_image(image[None], mask)]), generator)
         kept["latents"].append(encoded[:1])

@@ -53,7 +53,7 @@ def paint_by_example(
     painted = pipe(
         pipe.feature_extractor(images=[example], return_tensors="pt").pixel_values,
         squares.cut(photo, box).resize((side, side), Image.LANCZOS),
-        squares.cut(mask, box, outside=0).resize((side, side), Image.NEAREST),
+        masks.snap(squares.cut(mask, box, outside=0), side, pipe.vae_scale_factor),
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         eta=settings.eta,
