@@ -135,7 +135,7 @@ def paint_by_example(
     examples = []
     for photo, mask in zip(item.photos, object_masks, strict=True):
         examples.append(squares.cut(photo, squares.square_around(mask.getbbox(), mask.size, EXAMPLE_SCALE)))
-    return ExamplePainter(_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
+    return ExamplePainter(load_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
 
 
 @dataclass
@@ -209,8 +209,8 @@ def _base_painter(preset: Preset) -> inpaint.Painter:
 
 
 @lru_cache(maxsize=1)
-def _example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline:
-    """Build the pipeline from its parts, once for all items: its own ``from_pretrained`` fails (diffusers#14008)."""
+def load_example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline:
+    """Build Paint by Example from its parts, once for all items: its ``from_pretrained`` fails (diffusers#14008)."""
     dtype = inference_dtype(torch.device(device))
 
     def part(cls: type, name: str, **options: Any) -> Any:
