@@ -3,13 +3,14 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks gallery address lint data tiny environments
+.PHONY: help setup demo test notebooks gallery evaluate address lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
 	@echo "make test   set up .venv, run the tests"
 	@echo "make notebooks   execute the lessons, write outputs and README's picture (LESSONS=\"00_start_here\" for some)"
 	@echo "make gallery   draw README's gallery of all twelve products (fine-tunes each of them first, once)"
+	@echo "make evaluate   compare all painters on data/benchmark, write data/results/evaluate/ (about an hour, resumable)"
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
@@ -33,6 +34,13 @@ endif
 
 gallery: .venv/.stamp
 	@$(PY) -m data.build.measure.gallery
+
+# Rows and pictures are kept in out/, so that a killed run goes on; what is small enough to commit is copied.
+evaluate: .venv/.stamp
+	@$(PY) -m dp_helpers evaluate --out out/evaluate
+	@mkdir -p data/results/evaluate
+	@cp out/evaluate/rows.csv out/evaluate/table1.csv out/evaluate/report.md out/evaluate/gallery.png \
+	data/results/evaluate/
 
 address: .venv/.stamp
 	@$(PY) notebooks/execute.py --sources

@@ -33,6 +33,7 @@ MODULES = {
     "evaluation.silhouette": "is the painted product whole, and does it keep its aspect?",
     "evaluation.pairs": "an item in a context: data/benchmark, a folder of your own, MureCom",
     "evaluation.rows": "rows.csv: one line for each measured picture",
+    "evaluation.floors": "paste-in, a wrong item and a coloured box, as painters",
     "evaluation.benchmark": "painters x pairs x seeds -> rows, resumable",
     "evaluation.statistics": "rows -> means with intervals, paired differences; CSV and Markdown",
     "plots": "every figure",

@@ -136,7 +136,7 @@ def paint_by_example(
     for photo, mask in zip(item.photos, object_masks, strict=True):
         box = masks.without_specks(mask).getbbox()
         examples.append(squares.cut(photo, squares.square_around(box, mask.size, EXAMPLE_SCALE)))
-    return ExamplePainter(_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
+    return ExamplePainter(load_example_pipeline(preset, str(pick_device(device))), preset, examples, item.class_noun)
 
 
 @dataclass
@@ -210,8 +210,8 @@ def _base_painter(preset: Preset) -> inpaint.Painter:
 
 
 @lru_cache(maxsize=1)
-def _example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline:
-    """Build the pipeline from its parts, once for all items: its own ``from_pretrained`` fails (diffusers#14008)."""
+def load_example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline:
+    """Build Paint by Example from its parts, once for all items: its ``from_pretrained`` fails (diffusers#14008)."""
     dtype = inference_dtype(torch.device(device))
 
     def part(cls: type, name: str, **options: Any) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,6 +91,22 @@ def check_sources(preset: Preset, *models: str) -> None:
     for model in models:
         for source in getattr(preset.models, model):
             _place(source, preset.folder)
+
+
+def fingerprint(preset: Preset, *models: str) -> str:
+    """Return eight hexadecimal digits that change when the weights of some models, or of all, change.
+
+    They are of the names and contents of the weights in the folders among the sources. Of a Hub id the name alone
+    counts.
+    """
+    digest = hashlib.sha256()
+    for model in models or [field.name for field in fields(preset.models)]:
+        for source in getattr(preset.models, model):
+            place = Path(_place(source, preset.folder))
+            digest.update(source.encode())
+            for path in sorted(place.rglob("*.safetensors")):
+                digest.update(path.relative_to(place).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def load_pipeline(

@@ -14,15 +14,16 @@ from tools.family import make_item, product_photo
 from dp_helpers import inpaint, presets
 from dp_helpers.__main__ import main
 from dp_helpers.errors import InputError
-from dp_helpers.evaluation import benchmark, report
+from dp_helpers.evaluation import benchmark, floors, report
 from dp_helpers.evaluation import rows as rows_file
 from dp_helpers.evaluation.pairs import load_gallery_items, load_pairs
 
-REFERENCES = {"true-picture", "untouched-photo", "paste-in", "wrong-item"}
+REFERENCES = {"true-picture", "untouched-photo", "paste-in", "wrong-item", "coloured-box"}
+SCENES = ("bare", "twin-1", "turned-15")
 
 
 def make_data(folder):
-    """Two items, a twin of the first, two contexts, and three pairs; one of them shows the twin and the turned item."""
+    """Two items, a twin of the first, two contexts, and three pairs; one of them shows twins and the turned item."""
     for name in ("blue-box", "red-box"):
         make_item(folder / "catalog" / name, title=name.replace("-", " "))
     make_item(folder / "twins" / "red-box-1", count=2, twin_of="red-box")
@@ -43,7 +44,7 @@ def make_data(folder):
         item_mask.paste(255, (11, 8, 36, 33))
         item_mask.save(pair / "mask.png")
         (pair / "pair.json").write_text(json.dumps({"item": item, "context": context}))
-    for name in ("twin-1", "turned-15"):
+    for name in SCENES:
         product_photo(3).save(folder / "benchmark" / "red-box--hall" / f"{name}.png")
     return folder
 
@@ -75,7 +76,8 @@ def run(data, preset, folder, painter, seeds=2, items=None):
 
 
 def without_seconds(rows):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    """Return the rows without their seconds, and None for nan, which is not equal to itself."""
+    return [{key: value if value == value else None for key, value in row.items() if key != "seconds"} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def test_every_pair_is_painted_with_every_seed_next_to_floors_and_ceilings(whole
     pairs = ["blue-box--hall", "red-box--hall", "red-box--kitchen"]
     expected = {(pair, "fake", seed) for pair in pairs for seed in (0, 1)}
     expected |= {(pair, name, 0) for pair in pairs for name in REFERENCES}
-    expected |= {("red-box--hall", name, 0) for name in ("twin-1", "turned-15")}
+    expected |= {("red-box--hall", name, 0) for name in SCENES}
     assert found == expected and len(rows) == len(expected)
     for row in rows:
         with Image.open(rows_file.picture_path(folder, row["pair"], row["painter"], row["seed"])) as picture:
@@ -102,8 +104,12 @@ def test_true_picture_is_perfect_and_the_photo_untouched(whole):
         if row["painter"] == "true-picture":
             assert row["color_difference"] == row["patch_distance"] == 0
             assert row["structural_similarity"] == row["seam_ratio"] == 1
-        if row["painter"] in ("untouched-photo", "fake", "paste-in"):
+        if row["painter"] in ("untouched-photo", "fake", "paste-in", "coloured-box"):
             assert row["outside_max_change"] == 0
+        if row["pair"] == "red-box--hall" and row["painter"] in ("true-picture", "bare"):
+            assert row["detail_error"] == (row["painter"] == "bare")
+        if row["pair"] != "red-box--hall":  # there is no picture without the details
+            assert math.isnan(row["detail_error"])
 
 
 def test_of_variants_the_one_with_the_greatest_clip_score_counts(data, preset, whole):
@@ -127,7 +133,8 @@ def test_killed_run_goes_on_where_it_stopped(data, preset, whole, tmp_path, kill
     assert len(painter.calls) == 6 * 3 - 3 * sum(row["painter"] == "fake" for row in before)
     key = lambda row: (row["pair"], row["painter"], row["seed"])  # noqa: E731
     assert sorted(without_seconds(rows), key=key) == sorted(without_seconds(whole[1]), key=key)
-    assert run(data, preset, tmp_path, Painter(killed_at=1)) == rows  # nothing is left to paint
+    again = run(data, preset, tmp_path, Painter(killed_at=1))  # nothing is left to paint
+    assert without_seconds(again) == without_seconds(rows)
 
 
 def test_more_seeds_add_rows_and_fewer_return_fewer(data, preset, tmp_path):
@@ -147,6 +154,27 @@ def test_rows_of_another_preset_or_gallery_are_not_mixed(data, preset, tmp_path)
         benchmark.run({}, load_pairs(data), [0], **options)
 
 
+def test_rows_of_other_weights_are_not_mixed(data, preset, tmp_path, monkeypatch):
+    run(data, preset, tmp_path, Painter(), seeds=1, items=["blue-box"])
+    monkeypatch.setattr(rows_file.models, "fingerprint", lambda *_: "00000000")
+    with pytest.raises(InputError, match="another weights"):
+        run(data, preset, tmp_path, Painter())
+
+
+def test_box_has_the_products_mean_colour(preset, item, photo, mask):
+    item.photos[:] = [Image.new("RGB", one.size, "white") for one in item.photos]
+    masks = [Image.new("L", one.size, 0) for one in item.photos]
+    for one, own in zip(item.photos, masks, strict=True):
+        one.paste((200, 100, 0), (2, 2, 8, 8))
+        own.paste(255, (2, 2, 8, 8))
+    painter = floors.colored_box(preset, item, masks)
+    assert painter.color == (200, 100, 0)
+    result = painter(photo, mask, feather=0.0)
+    inside = np.asarray(mask) > 127
+    assert (np.asarray(result.image)[inside] == painter.color).all()
+    assert (np.asarray(result.image)[~inside] == np.asarray(photo)[~inside]).all()
+
+
 def test_an_item_has_no_more_views_in_the_gallery_than_its_twin(data):
     photos = {item.name: [path.name for path in item.paths] for item in load_gallery_items(data)}
     both = ["photo-1.png", "photo-2.png"]
@@ -161,10 +189,11 @@ def test_products_and_photos_of_ones_own_need_no_true_pictures(data, preset, tmp
     (own / "contexts" / "hall" / "context.json").write_text('{"fits": ["mug"]}')
     assert [pair.name for pair in load_pairs(own)] == ["red-box--kitchen"]  # an armchair does not fit the hall
     rows = run(own, preset, tmp_path / "out", Painter(), seeds=1)
-    assert {row["painter"] for row in rows} == {"fake", "paste-in", "untouched-photo"}  # no other item to be wrong
+    # there is no other item to be wrong
+    assert {row["painter"] for row in rows} == {"fake", "paste-in", "coloured-box", "untouched-photo"}
     assert all(math.isnan(row["color_difference"]) and math.isfinite(row["clip_score"]) for row in rows)
     path = report.write_report(rows, ["fake"], load_pairs(own), preset, tmp_path / "out", "command")
-    assert "no pictures of near-twins" in path.read_text()
+    assert "there are no true pictures" in path.read_text()
 
 
 def test_murecom(tmp_path):
@@ -224,19 +253,21 @@ def test_command_writes_all_tables(data, family, preset, tmp_path, monkeypatch, 
     assert capsys.readouterr().out.strip() == str(out / "report.md")
     with (out / "table1.csv").open() as file:
         table = {row["painter"]: row for row in csv.DictReader(file)}
-    assert table.keys() == set(benchmark.PAINTERS)
+    assert {name for name, row in table.items() if row["kind"] == "painter"} == set(benchmark.PAINTERS)
+    assert {name for name, row in table.items() if row["kind"] == "reference"} == {*REFERENCES, *SCENES}
     assert {name: row["paper"] for name, row in table.items() if row["paper"]} == {
         "dreampaint": "0.7",
         "paint-by-example": "0.68",
         "title": "0.62",
     }
-    assert all(row["items"] == "1" and row["pictures"] == "2" for row in table.values())
+    assert all(table[name]["items"] == "1" and table[name]["pictures"] == "2" for name in benchmark.PAINTERS)
     text = (out / "report.md").read_text()
     assert all(name in text for name in (*benchmark.PAINTERS, *REFERENCES, "turned-15"))
-    assert "of 1 cases by the similarity of retrieval" in text  # one twin
+    assert (
+        "`python -m dp_helpers evaluate" in text and "| detail_error ↓ | 1 of 1 |" in text
+    )  # better than the one twin
     assert (out / "gallery.png").stat().st_size > 1000
-    record = json.loads((tmp_path / "runs" / "own-red-box" / "run.json").read_text())
-    modified = (tmp_path / "runs" / "own-red-box" / "run.json").stat().st_mtime_ns
+    (kept,) = (tmp_path / "runs").glob("own-red-box-*/run.json")
+    modified = kept.stat().st_mtime_ns
     assert main([*words, "--quick", "--painters", "dreampaint", "title"]) == 0  # nothing new: blue-box comes first
-    assert (tmp_path / "runs" / "own-blue-box").is_dir() and record["class_noun"] == "armchair"
-    assert (tmp_path / "runs" / "own-red-box" / "run.json").stat().st_mtime_ns == modified
+    assert list((tmp_path / "runs").glob("own-blue-box-*/run.json")) and kept.stat().st_mtime_ns == modified

@@ -149,8 +149,43 @@ def test_seam_ratio_is_the_step_at_the_edge():
     image = np.array(true)
     image[:, 20:] += 8
     assert truth.seam_ratio(Image.fromarray(image), true, mask) == pytest.approx(10 / 2)
-    flat = Image.new("RGB", (60, 60), "grey")
-    assert truth.seam_ratio(flat, flat, mask) == 1 and truth.seam_ratio(true, flat, mask) == math.inf
+    flat, step = Image.new("RGB", (60, 60), "grey"), Image.new("RGB", (60, 60), "grey")
+    step.paste((129, 128, 128), (20, 0, 60, 60))  # on a plain wall a step of a third of a level is no seam
+    assert truth.seam_ratio(flat, flat, mask) == truth.seam_ratio(step, flat, mask) == 1
+    step.paste((138, 138, 138), (20, 0, 60, 60))
+    assert truth.seam_ratio(step, flat, mask) == pytest.approx(10)
+
+
+def test_detail_error_looks_at_the_details_alone():
+    item_mask = square((10, 10, 50, 50))
+    bare = Image.new("RGB", (60, 60), "grey")
+    bare.paste("blue", (10, 10, 50, 50))
+    true, elsewhere = bare.copy(), bare.copy()
+    true.paste("red", (10, 10, 20, 50))  # the left sleeve
+    elsewhere.paste("red", (40, 10, 50, 50))  # the right one instead
+    far, near = true.copy(), true.copy()
+    far.paste("green", (25, 10, 50, 50))  # all but the detail is wrong
+    near.paste("green", (20, 10, 50, 50))  # the product next to the detail is wrong, too
+    error = lambda image: truth.detail_error(image, true, bare, item_mask)  # noqa: E731
+    assert error(true) == error(far) == 0 and error(bare) == error(elsewhere) == 1 and error(near) > 0.1
+    assert math.isnan(truth.detail_error(bare, true, true, item_mask))  # no detail to be seen
+
+
+def test_details_painted_over_are_found_out():
+    """Where the product's main colour covers its details, `detail_error` is far from 0, as without any product."""
+    found, empty = [], []
+    for pair in pairs.load_pairs(files.find_data()):
+        true, bare = (np.asarray(picture).astype(float) for picture in (pair.truth, pair.others["bare"]))
+        detail = np.abs(true - bare).max(axis=2) > 25
+        rest = (np.asarray(pair.item_mask) > 127) & ~detail
+        covered = true.copy()
+        covered[detail] = np.median(true[rest], axis=0)
+        covered = Image.fromarray(covered.astype(np.uint8))
+        for values, picture in ((found, covered), (empty, pair.context.photo)):
+            values.append(truth.detail_error(picture, pair.truth, pair.others["bare"], pair.item_mask))
+    print("detail_error with details painted over:", np.round(found, 2))
+    print("detail_error of the untouched photo:", np.round(empty, 2))
+    assert np.median(found) > 0.7 and min(found) > 0.3 and np.median(empty) > 0.7
 
 
 def test_containment_is_the_share_of_the_outline_at_the_border():

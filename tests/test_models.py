@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,6 +100,18 @@ def test_a_unet_without_nine_channels_is_refused(preset, family, tmp_path):
     UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
     with pytest.raises(InputError, match="has 4 input channels"):
         models.load_trainable(presets.change(preset, models={"inpainting": [str(folder)]}))
+
+
+def test_fingerprint_changes_with_the_weights_alone(preset, tmp_path):
+    named = replace(preset, models=replace(preset.models, clip=("./clip", "hub/clip")), folder=tmp_path)
+    (tmp_path / "clip").mkdir()
+    weights = tmp_path / "clip" / "model.safetensors"
+    weights.write_bytes(b"1")
+    first = models.fingerprint(named, "clip")
+    (tmp_path / "clip" / "README.md").write_text("no weights")
+    assert models.fingerprint(named, "clip") == first and len(first) == 8
+    weights.write_bytes(b"2")
+    assert models.fingerprint(named, "clip") != first
 
 
 def test_given_modules_replace_the_pipelines_own(preset):

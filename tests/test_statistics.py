@@ -71,10 +71,15 @@ def test_one_item_has_a_mean_and_no_interval():
     assert str(statistics.mean(rows(), "nobody", "score")) == "-"
 
 
-def test_share_of_cases_above_the_twins():
+def test_wins_over_the_twins():
     scores = {"true-picture": 0.9, "twin-1": 0.8, "twin-2": 0.95}
     table = [{"pair": pair, "painter": name, "score": value} for pair in "ab" for name, value in scores.items()]
-    assert statistics.share_above(table, "score", "true-picture", "twin-") == (2, 4)
+    assert statistics.wins(table, "score", "higher", "true-picture", "twin-") == (2, 4)
+    assert statistics.wins(table, "score", "lower", "true-picture", "twin-") == (2, 4)
+    assert statistics.wins(table, "score", "nearer to 1", "true-picture", "twin-1") == (2, 2)
+    table[1]["score"] = math.nan  # this case does not count
+    table[4]["score"] = 0.9  # a tie is no win
+    assert statistics.wins(table, "score", "higher", "true-picture", "twin-1") == (0, 1)
 
 
 def test_tables():

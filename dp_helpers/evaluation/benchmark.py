@@ -1,15 +1,15 @@
 """Painters x pairs x seeds -> rows: paint every pair of data/benchmark with every painter, and measure each picture.
 
 A pair is an item and a context, with the true picture. The same metrics are computed for floors and ceilings, so that
-every number can be read next to them: the true picture, paste-in, a wrong item, the untouched photo. A near-twin and
-the turned item are added where data/benchmark holds pictures of them.
+every number can be read next to them: the true picture, paste-in, a wrong item, a coloured box, the untouched photo.
+Near-twins, the item without its details and the turned item are added where data/benchmark holds pictures of them.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,18 +17,23 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .. import baselines, finetune, inpaint, segment
+from .. import baselines, finetune, inpaint, models, segment
 from ..catalog import Item
 from ..errors import InputError
 from ..presets import Preset
+from ..runs import Run
 from . import metrics, retrieval, silhouette, truth
+from .floors import MakePainter, Painter, make_floors
 from .pairs import Pair
 from .rows import METRICS, Row, append_row, check_conditions, picture_path, read_rows
 
-Painter = Callable[..., inpaint.Result]
-MakePainter = Callable[[Item, Sequence[Image.Image]], Painter]
-
 PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
+
+
+def kept_run(item: Item, object_masks: Sequence[Image.Image], preset: Preset, runs: Path) -> Run:
+    """Load an item's fine-tune from a folder of ``runs``, or make it. The folder's name tells item and weights."""
+    weights = models.fingerprint(preset, "inpainting")
+    return finetune.load_or_finetune(item, object_masks, preset, runs / f"{preset.name}-{item.name}-{weights}")
 
 
 def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -> dict[str, MakePainter]:
@@ -39,8 +44,7 @@ def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -
     """
 
     def dreampaint(item: Item, object_masks: Sequence[Image.Image]) -> Painter:
-        run = finetune.load_or_finetune(item, object_masks, preset, runs / f"{preset.name}-{item.name}")
-        return inpaint.load_painter(preset, run)
+        return inpaint.load_painter(preset, kept_run(item, object_masks, preset, runs))
 
     known: dict[str, MakePainter] = {
         "dreampaint": dreampaint,
@@ -77,24 +81,26 @@ def run(
         folder: for rows.csv, conditions.json and pictures/.
 
     Raises:
-        InputError: ``folder`` holds rows of another preset or gallery.
+        InputError: ``folder`` holds rows of another preset, gallery or weights.
     """
     check_conditions(folder, preset, gallery_items)
     rows = read_rows(folder)
     done = {(row["pair"], row["painter"], row["seed"]) for row in rows}
-    references = _reference_makers(preset, gallery_items)
+    references = make_floors(preset, gallery_items)
     plan = _plan(painters, references, pairs, list(seeds))
     todo = [task for task in plan if (task.pair.name, task.painter, task.seed) not in done]
     gallery = retrieval.make_gallery(gallery_items, preset) if todo else None
     makers = dict(painters) | references
-    with tqdm(total=len(plan), initial=len(plan) - len(todo), desc="evaluate", unit="picture") as bar:
-        for (_, name), tasks in groupby(todo, key=lambda task: (task.pair.item.name, task.painter)):
-            first, *more = tasks
-            object_masks = segment.object_masks(first.pair.item, preset) if name in makers else []
-            painter = makers[name](first.pair.item, object_masks) if name in makers else None
-            for task in (first, *more):
-                rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
-                bar.update()
+    options = {"desc": "evaluate", "unit": "picture", "smoothing": 0}  # the mean rate, because fine-tunes take minutes
+    with tqdm(total=len(plan), initial=len(plan) - len(todo), **options) as bar:
+        for _, of_item in groupby(todo, key=lambda task: task.pair.item.name):
+            tasks = list(of_item)
+            item, object_masks = tasks[0].pair.item, segment.object_masks(tasks[0].pair.item, preset)
+            for name, of_painter in groupby(tasks, key=lambda task: task.painter):
+                painter = _without_bar(makers[name](item, object_masks)) if name in makers else None
+                for task in of_painter:
+                    rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
+                    bar.update()
     planned = {(task.pair.name, task.painter, task.seed) for task in plan}
     return [row for row in rows if (row["pair"], row["painter"], row["seed"]) in planned]
 
@@ -118,9 +124,23 @@ def measure(image: Image.Image, pair: Pair, gallery: retrieval.Gallery, preset: 
         "color_difference": truth.color_difference(image, pair.truth, pair.item_mask),
         "structural_similarity": truth.structural_similarity(image, pair.truth, pair.item_mask),
         "patch_distance": truth.patch_distance(image, pair.truth, pair.item_mask, preset),
+        "detail_error": _detail_error(image, pair),
         "seam_ratio": truth.seam_ratio(image, pair.truth, pair.mask),
         "aspect_error": silhouette.aspect_error(painted, pair.item_mask),
     }
+
+
+def _detail_error(image: Image.Image, pair: Pair) -> float:
+    if "bare" not in pair.others:
+        return math.nan
+    return truth.detail_error(image, pair.truth, pair.others["bare"], pair.item_mask)
+
+
+def _without_bar(painter: Painter) -> Painter:
+    """Switch a pipeline's own bar off, because it would break the bar of the whole run."""
+    if hasattr(painter, "pipe"):
+        painter.pipe.set_progress_bar_config(disable=True)
+    return painter
 
 
 @dataclass(frozen=True)
@@ -141,21 +161,6 @@ def _plan(
         tasks += [_Task(pair, name, 0) for name in references for pair in own]
         tasks += [_Task(pair, name, 0) for pair in own for name in pair.pictures]
     return tasks
-
-
-def _reference_makers(preset: Preset, items: Sequence[Item]) -> dict[str, MakePainter]:
-    """Return the painters of the floors: the item pasted, and the next item of the gallery pasted instead of it."""
-    items = [item for item in items if "twin_of" not in item.info]
-    following = {item.name: other for item, other in zip(items, [*items[1:], items[0]], strict=True)}
-
-    def pasted(item: Item, object_masks: Sequence[Image.Image]) -> Painter:
-        return baselines.paste_in(preset, item, object_masks)
-
-    def wrong(item: Item, _: Sequence[Image.Image]) -> Painter:
-        other = following[item.name]
-        return baselines.paste_in(preset, other, segment.object_masks(other, preset))
-
-    return {"paste-in": pasted} | ({"wrong-item": wrong} if len(items) > 1 else {})
 
 
 def _paint_and_measure(

@@ -35,7 +35,7 @@ class Pair:
     mask: Image.Image  # to paint
     truth: Image.Image | None = None
     item_mask: Image.Image | None = None  # 255 where the true picture shows the item
-    others: dict[str, Image.Image] = field(default_factory=dict)  # "twin-1": a near-twin in the scene; "turned-15"
+    others: dict[str, Image.Image] = field(default_factory=dict)  # in the scene: "bare", "twin-1", "turned-15"
 
     @property
     def pictures(self) -> dict[str, Image.Image]:
@@ -91,7 +91,7 @@ def _benchmark_pairs(data: Path, items: Sequence[str]) -> Iterator[Pair]:
         item = catalog.load_item(data / "catalog" / about["item"])
         context = catalog.load_context(data / "contexts" / about["context"])
         true = catalog.load_photo(folder / "truth.png")
-        pictures = sorted([*folder.glob("twin-*.png"), *folder.glob("turned-*.png")])
+        pictures = sorted(path for kind in ("bare", "twin-*", "turned-*") for path in folder.glob(f"{kind}.png"))
         others = {picture.stem: catalog.load_photo(picture) for picture in pictures}
         item_mask = catalog.load_mask(folder / "mask.png", true.size)
         yield Pair(folder.name, item, context, _mask(context), true, item_mask, others)

@@ -1,7 +1,9 @@
 """Retrieval: is the item found again among all catalogue items and their near-twins?
 
 A near-twin is the same item with one detail changed: another emblem, a painted part on the other side, one colour
-exchanged. A similarity alone does not say whether a picture shows the item or its twin. A rank does.
+exchanged. The bare twin is the item without its details. A similarity alone does not say whether a picture shows the
+item or a twin. A rank does, among what the gallery holds: a wrong detail that no twin has is not found out, and by
+chance a picture with the right kind of product ranks in the middle of item and twins.
 
 One embedding of the whole region is blind to most such details. So the region is compared patch by patch. Encoder,
 crop and background are fixed: the preset's CLIP, the square around the mask, the photo's own background.
@@ -63,6 +65,8 @@ class Found:
 def make_gallery(items: Sequence[Item], preset: Preset) -> Gallery:
     """Encode the product on each photo of all items and near-twins, cut to the square around its object mask.
 
+    A twin has the outline of its item, so the item's masks serve for the photos of the same names.
+
     Raises:
         InputError: two items have the same name.
     """
@@ -70,7 +74,15 @@ def make_gallery(items: Sequence[Item], preset: Preset) -> Gallery:
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"Two items of the gallery are called {name}: give every folder a name of its own.")
-    return Gallery({item.name: _products(item, preset) for item in items})
+    masks = {}
+    for item in sorted(items, key=lambda item: "twin_of" in item.info):  # twins come last
+        paths, of_item = [path.name for path in item.paths], masks.get(item.info.get("twin_of"), {})
+        own = [of_item[name] for name in paths] if of_item.keys() >= set(paths) else object_masks(item, preset)
+        masks[item.name] = dict(zip(paths, own, strict=True))
+    encoded = {
+        item.name: _encode(item.photos, list(masks[item.name].values()), PRODUCT_SCALE, preset) for item in items
+    }
+    return Gallery(encoded)
 
 
 def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, preset: Preset) -> Found:
@@ -99,10 +111,6 @@ def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, pre
     scores = {other: max(_similarity(product, painted) for product in own) for other, own in gallery.products.items()}
     ahead = sum(score >= scores[name] for other, score in scores.items() if other != name)
     return Found(1 + ahead, scores[name], max(scores, key=scores.get))
-
-
-def _products(item: Item, preset: Preset) -> list[Product]:
-    return _encode(item.photos, object_masks(item, preset), PRODUCT_SCALE, preset)
 
 
 def _encode(images: Sequence[Image.Image], masks: Sequence[Image.Image], scale: float, preset: Preset) -> list[Product]:

@@ -10,26 +10,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import models
 from ..catalog import Item
 from ..errors import InputError
 from ..files import whole_file
 from ..presets import Preset
 
 Row = dict[str, Any]
-METRICS = {  # column: what is better
-    "clip_score": "higher",
-    "similarity": "higher",
-    "rank": "lower",
-    "reciprocal_rank": "higher",
-    "top1": "higher",
-    "color_difference": "lower",
-    "structural_similarity": "higher",
-    "patch_distance": "lower",
-    "seam_ratio": "nearer to 1",
-    "containment": "lower",
-    "aspect_error": "lower",
-    "outside_max_change": "lower",
+GROUPS = {  # question: {column: what is better}
+    "Is it the product?": {
+        "clip_score": "higher",
+        "similarity": "higher",
+        "rank": "lower",
+        "reciprocal_rank": "higher",
+        "top1": "higher",
+    },
+    "Is it like the true picture?": {
+        "color_difference": "lower",
+        "detail_error": "lower",
+        "structural_similarity": "higher",
+        "patch_distance": "lower",
+    },
+    "Does it fit?": {
+        "seam_ratio": "nearer to 1",
+        "containment": "lower",
+        "aspect_error": "lower",
+        "outside_max_change": "lower",
+    },
 }
+METRICS = {name: better for group in GROUPS.values() for name, better in group.items()}
 COLUMNS = ("pair", "item", "painter", "seed", "variant", "seconds", *METRICS)
 
 
@@ -74,6 +83,7 @@ def check_conditions(folder: Path, preset: Preset, gallery_items: Sequence[Item]
         InputError: the rows that are there depend on something else.
     """
     conditions = {"columns": COLUMNS, "gallery": [item.name for item in gallery_items], "preset": preset.as_dict()}
+    conditions["weights"] = models.fingerprint(preset)
     conditions, path = json.loads(json.dumps(conditions)), folder / "conditions.json"
     if not path.is_file():
         with whole_file(path) as temporary:

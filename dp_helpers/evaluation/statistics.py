@@ -80,15 +80,26 @@ def difference(rows: Rows, metric: str, first: str, second: str) -> Difference:
     return Difference(estimate(differences), higher, lower, float(p))
 
 
-def share_above(rows: Rows, metric: str, first: str, prefix: str) -> tuple[int, int]:
-    """Count in how many cases ``first`` scores above the pictures of the same pair whose names start with ``prefix``.
+def wins(rows: Rows, metric: str, better: str, first: str, prefix: str) -> tuple[int, int]:
+    """Count in how many cases ``first`` is better than the pictures of the same pair whose names start with ``prefix``.
+
+    Args:
+        rows: of the pictures.
+        metric: a column. Cases without a finite value are left out.
+        better: "higher", "lower" or "nearer to 1", as in `rows.METRICS`.
+        first: name of a painter with one row for each pair.
+        prefix: start of the rivals' names.
 
     Returns:
-        (cases in which it does, cases).
+        (cases in which it is better, cases). A tie is no win.
     """
-    own = {row["pair"]: row[metric] for row in rows if row["painter"] == first}
-    rivals = [row for row in rows if row["painter"].startswith(prefix) and row["pair"] in own]
-    return sum(own[row["pair"]] > row[metric] for row in rivals), len(rivals)
+    worth = {"higher": lambda value: value, "lower": lambda value: -value, "nearer to 1": lambda value: -abs(value - 1)}
+    own = {row["pair"]: worth[better](row[metric]) for row in rows if row["painter"] == first}
+    rivals = [(row["pair"], worth[better](row[metric])) for row in rows if row["painter"].startswith(prefix)]
+    cases = [
+        (own[pair], value) for pair, value in rivals if math.isfinite(value) and math.isfinite(own.get(pair, math.nan))
+    ]
+    return sum(one > other for one, other in cases), len(cases)
 
 
 def to_csv(table: Sequence[Mapping[str, Any]]) -> str:

@@ -2,8 +2,8 @@
 `python -m data.build.measure.gallery [ITEM ...] [--out FILE]`.
 
 For each item: a catalogue photo, the place for it in the first of its benchmark photos, DreamPaint's result, and the
-ground truth. The command also says which item of the whole catalogue CLIP takes each result for. Runs are kept under
-runs/gallery/ and not made again, so a killed command goes on where it stopped.
+ground truth. The command also says which item of the whole catalogue CLIP takes each result for. The fine-tunes are
+those of `evaluate`, kept under runs/ and not made again, so a killed command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -14,19 +14,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from dp_helpers import catalog, finetune, inpaint, plots, presets, runs, segment
-from dp_helpers.evaluation import metrics
+from dp_helpers import catalog, inpaint, plots, presets, segment
+from dp_helpers.evaluation import benchmark, metrics
 from dp_helpers.files import check_can_write, whole_file
 
 ROOT = Path(__file__).resolve().parents[3]
 LABELS = ("mask", "DreamPaint", "ground truth")
 ITEMS_IN_A_ROW = 2
-
-
-def kept_run(item: catalog.Item, preset: presets.Preset, seed: int) -> runs.Run:
-    """Load the run kept under runs/gallery/ if it was made with these settings; otherwise make it."""
-    object_masks = segment.object_masks(item, preset)
-    return finetune.load_or_finetune(item, object_masks, preset, ROOT / "runs/gallery" / item.name, seed=seed)
 
 
 def tiles(
@@ -37,7 +31,8 @@ def tiles(
     pair = sorted((ROOT / "data/benchmark").glob(f"{name}--*"))[0]
     context = catalog.load_context(ROOT / "data/contexts" / json.loads((pair / "pair.json").read_text())["context"])
     mask = context.masks["rectangle"]
-    result = inpaint.load_painter(preset, kept_run(item, preset, seed))(context.photo, mask, seed=seed)
+    run = benchmark.kept_run(item, segment.object_masks(item, preset), preset, ROOT / "runs")
+    result = inpaint.load_painter(preset, run)(context.photo, mask, seed=seed)
     scores = {other: metrics.clip_score(result.image, items[other].photos, mask, preset) for other in items}
     pictures = [item.photos[1], plots.overlay(context.photo, mask), result.image, Image.open(pair / "truth.png")]
     return pictures, max(scores, key=scores.get)

@@ -5,8 +5,7 @@ clipseg are measured on scenes of decorated products as well (`decorated_...`). 
 of a held-out scene and ask for another colour; the pattern tries ask for a pattern in two colours; the example tries
 show a catalogue picture of another product of that class. Of stripes and checks, which give two colours the same area,
 either colour counts as the main one. A judge that learnt from true renders and from fakes (judge.py) names what was
-painted; the part judge has its own figures. For `benchmark` see benchmark.py; it fine-tunes all catalogue items first,
-unless the gallery has.
+painted; the part judge has its own figures. `python -m dp_helpers evaluate` measures data/benchmark.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ..train.options import DEVICE, HERE
 from ..train.train_vae import resize_and_rotate
 from ..train.trainset import CLASSES, COLORS, PATTERNS, Trainset, article, crops, main_colors, square, to_images
 from .failures import Failures
-from .tries import batches, load_pbe, measure_judge, measure_pattern, measure_pbe, measure_text
+from .tries import batches, measure_judge, measure_pattern, measure_pbe, measure_text
 
 
 def ids(tokenizer, texts: list[str]) -> torch.Tensor:
@@ -134,13 +133,6 @@ def measure_clipseg(args, data: Trainset) -> dict:
     return {f"clipseg_iou_{kind}": np.mean(values) for kind, values in ious.items()}
 
 
-def measure_benchmark(args, _) -> dict:
-    """Measure DreamPaint and the two other methods on data/benchmark."""
-    from . import benchmark
-
-    return benchmark.measure_benchmark(args, load_pbe)
-
-
 PARTS = {
     "vae": measure_vae,
     "clip": measure_clip,
@@ -149,7 +141,6 @@ PARTS = {
     "text": measure_text,
     "pattern": measure_pattern,
     "pbe": measure_pbe,
-    "benchmark": measure_benchmark,
 }
 ON_DECORATED = ("vae", "clip", "clipseg")
 
@@ -160,7 +151,6 @@ def main() -> None:
     parser.add_argument("--only", help=f"comma-separated part of {','.join(PARTS)}")
     parser.add_argument("--tries", type=int, default=400)
     parser.add_argument("--batch-size", type=int, default=10)
-    parser.add_argument("--benchmark-seeds", type=int, default=2, help="pictures of each method for each pair")
     parser.add_argument("--inference-steps", type=int, default=20)
     parser.add_argument("--guidance-scale", type=float, default=4.0)
     parser.add_argument(

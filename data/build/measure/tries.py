@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionInpaintPipeline
+from diffusers.pipelines.deprecated.paint_by_example import PaintByExamplePipeline
 from PIL import Image
-from transformers import CLIPImageProcessor
+
+from dp_helpers import baselines, presets
 
 from ..train.exports import tile
 from ..train.options import DEVICE
@@ -131,25 +133,16 @@ def measure_pattern(args, data: Trainset) -> dict:
     return tries(args, data, "pattern", _paint_text(args, _text_pipeline(args)), wanted)
 
 
-def load_pbe(folder: Path):
-    """Load the Paint by Example pipeline part by part: its own from_pretrained fails since diffusers 0.38
-    (diffusers#14008).
-    """
-    from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder, PaintByExamplePipeline
-
-    parts = {
-        "vae": AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32),
-        "unet": UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
-        "image_encoder": PaintByExampleImageEncoder.from_pretrained(folder / "image_encoder", dtype=torch.float32),
-        "scheduler": DDIMScheduler.from_pretrained(folder / "scheduler"),
-        "feature_extractor": CLIPImageProcessor.from_pretrained(folder / "feature_extractor"),
-    }
-    return PaintByExamplePipeline(**parts, safety_checker=None, requires_safety_checker=False).to(DEVICE)
+def _example_pipeline(args) -> PaintByExamplePipeline:
+    preset = presets.load("tiny")
+    source = (str((args.tiny / "paint-by-example").resolve()),)
+    family = dataclasses.replace(preset, models=dataclasses.replace(preset.models, paint_by_example=source))
+    return baselines.load_example_pipeline(family, str(DEVICE))
 
 
 def measure_pbe(args, data: Trainset) -> dict:
     """Measure Paint by Example; the example shows another product of this class in another colour, on white."""
-    pipe = load_pbe(args.tiny / "paint-by-example")
+    pipe = _example_pipeline(args)
     pipe.set_progress_bar_config(disable=True)
 
     def wanted(i, rng):

@@ -1,14 +1,19 @@
-"""Render near-twins of the catalogue's items: `python -m data.build.render.make_twins` makes data/twins.
+"""Render what metrics are tested with: `python -m data.build.render.make_twins` makes data/twins and scenes of them.
 
-A near-twin is an item with one detail changed. Its photos have the camera and the light of the item's own photos of the
-same names. `twin-N.png` shows it where the true picture of the item's first pair shows the item. Retrieval searches
-`data/twins`, and `twin-N.png` tests whether a metric tells item and twin apart.
+A near-twin is an item with one detail changed. The bare twin is the item without its details: no emblem, no painted
+part. The photos of a twin have the camera and the light of the item's own photos of the same names. Retrieval searches
+`data/twins`.
+
+Four kinds of scenes stand next to the true picture, with its camera and light. In an item's first pair `twin-N.png`
+shows a near-twin, and `turned-15.png` and `turned-30.png` show the item turned by so many degrees. On a wall or a
+mannequin nothing can be turned. In every pair `bare.png` shows the bare twin.
 
 Whatever exists is left alone; delete a folder or picture to make it again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -20,6 +25,7 @@ from .make_catalog import ART_YAWS, CONTEXTS, DATA, SAMPLES, SEED, SIZE, YAWS, s
 from .products import COLORS
 
 PHOTOS, ART_PHOTOS = (1, 3, 5, 7), (1, 3, 5, 6)  # which of the item's photos a twin has, too
+TURNS = (15, 30)  # degrees
 
 # For each item the twins: what has changed in words, and the changed entries of its spec. Entries of `paint` are
 # added to the item's own; None takes one away. Round things are not turned into twins by moving a part around them.
@@ -81,6 +87,11 @@ def twin_spec(spec: dict, changes: dict) -> dict:
     return {**spec, **changes, "paint": paint}
 
 
+def bare_spec(spec: dict) -> dict:
+    """Return the spec of the bare twin."""
+    return {**spec, "paint": {}, "emblem": None}
+
+
 def make_twin(item: dict, change: str, spec: dict, folder: Path) -> None:
     """Render a twin's photos, and write its item.json with `twin_of` and `change`."""
     thing, noun = products.build(spec), spec["class_noun"]
@@ -94,24 +105,42 @@ def make_twin(item: dict, change: str, spec: dict, folder: Path) -> None:
     write_json(folder / "item.json", about)
 
 
-def make_scene(context: tuple, spec: dict, path: Path) -> None:
-    """Render a twin in the scene of a benchmark pair."""
+def make_scene(context: tuple, spec: dict, path: Path, turn: float = 0) -> None:
+    """Render a product in the scene of a benchmark pair, turned by some degrees, unless the picture exists."""
+    if path.exists():
+        return
     setting, body, _ = setting_of(context)
-    save(setting.photo(products.build(spec), SIZE, SAMPLES, body), path)
+    turned = dataclasses.replace(setting, turn=setting.turn + np.radians(turn))
+    save(turned.photo(products.build(spec), SIZE, SAMPLES, body), path)
     print(path.relative_to(DATA), flush=True)
+
+
+def make_twins(item: dict) -> None:
+    """Render the photos of an item's near-twins and of its bare twin."""
+    changed = [(change, twin_spec(item["spec"], changes)) for change, changes in TWINS[item["name"]]]
+    named = {str(number): twin for number, twin in enumerate(changed, 1)}
+    named["bare"] = (f"without {item['details']}", bare_spec(item["spec"]))
+    for name, (change, spec) in named.items():
+        folder = DATA / "twins" / f"{item['name']}-{name}"
+        whole(folder, lambda part, change=change, spec=spec: make_twin(item, change, spec, part))
+
+
+def make_scenes(item: dict, contexts: dict[str, tuple]) -> None:
+    """Render the item's twins, and the item turned, into the scenes of its pairs."""
+    for index, path in enumerate(sorted(DATA.glob(f"benchmark/{item['name']}--*/pair.json"))):
+        context = contexts[json.loads(path.read_text(encoding="utf-8"))["context"]]
+        make_scene(context, bare_spec(item["spec"]), path.with_name("bare.png"))
+        for number, (_, changes) in enumerate(TWINS[item["name"]] if index == 0 else (), 1):
+            make_scene(context, twin_spec(item["spec"], changes), path.with_name(f"twin-{number}.png"))
+        for turn in TURNS if index == 0 and context[1] in ("room", "desk") else ():
+            make_scene(context, item["spec"], path.with_name(f"turned-{turn}.png"), turn)
 
 
 def main() -> None:
     contexts = {context[0]: context for context in CONTEXTS}
     for item in ITEMS:
-        first = min(DATA.glob(f"benchmark/{item['name']}--*/pair.json"))
-        context = contexts[json.loads(first.read_text(encoding="utf-8"))["context"]]
-        for number, (change, changes) in enumerate(TWINS[item["name"]], 1):
-            spec = twin_spec(item["spec"], changes)
-            folder, scene = DATA / "twins" / f"{item['name']}-{number}", first.with_name(f"twin-{number}.png")
-            whole(folder, lambda part, item=item, change=change, spec=spec: make_twin(item, change, spec, part))
-            if not scene.exists():
-                make_scene(context, spec, scene)
+        make_twins(item)
+        make_scenes(item, contexts)
 
 
 if __name__ == "__main__":
