@@ -47,6 +47,7 @@ MODULES = {
     "widgets.canvas": "paint a mask with the mouse, a pen or a finger",
     "widgets.panels": "sliders and buttons for what the lessons tweak",
     "widgets.upload": "bring your own photos into a lesson",
+    "widgets.predict": "ask for a guess, then show guess and result side by side",
     "course": "what the set-up cell of every lesson calls",
     "check": "is this machine ready?",
     "demo": "the whole job once, timed",

@@ -297,6 +297,13 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero():
     assert "cannot tell" in said and "over 3 items (lower is better); 'a' is better in 2 of them and worse in 1" in said
 
 
+def test_the_best_level():
+    rows = [{"item": "x", "painter": level, "color_difference": value} for level, value in (("a", 2.0), ("b", 1.0))]
+    claim = ablations.Claim("A is better.", "a", "b", "color_difference")
+    one = ablations.Ablation("x", "?", "x", {"a": Level(), "b": Level(), "c": Level()}, (claim,))
+    assert verdicts.best(one, rows) == "b" and verdicts.best(one, []) is None
+
+
 def test_report_and_figure(whole, ablation, pairs, preset):
     folder, _, rows = whole
     path = ablation_report.write(ablation, rows, pairs, preset, folder, "the command")

@@ -15,10 +15,9 @@ from ..squares import cut, square_around
 from . import report, statistics, verdicts
 from .ablations import Ablation
 from .pairs import Pair
-from .rows import Row, picture_path, read_rows
+from .rows import METRICS, Row, picture_path, read_rows
 
 SIDE = 144  # pixels of a tile of pictures.jpg
-SMALL = ("rows.csv", "table.csv", "report.md", "pictures.jpg")  # what data/results keeps of an ablation
 
 
 def write(
@@ -55,7 +54,7 @@ def figure(ablation: Ablation, folder: Path, row: int = 1) -> Figure:
     found = [statistics.mean(rows, level, metric) for level in ablation.levels]
     values = [(one.mean, one.low, one.high) for one in found]
     tiles = _tiles(folder / "pictures.jpg", row)
-    label = f"{metric.replace('_', ' ')}, {verdicts.METRICS[metric]} is better"
+    label = f"{metric.replace('_', ' ')}, {METRICS[metric]} is better"
     return charts.levels(list(ablation.levels), values, tiles, ablation.axis, label)
 
 

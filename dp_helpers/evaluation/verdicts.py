@@ -54,6 +54,14 @@ def judge(ablation: Ablation, rows: Sequence[Row]) -> list[Verdict]:
     return verdicts
 
 
+def best(ablation: Ablation, rows: Sequence[Row]) -> str | None:
+    """Return the level with the best mean of the ablation's metric; None if there are no rows."""
+    means = {level: statistics.mean(rows, level, ablation.metric).mean for level in ablation.levels}
+    known = {level: mean for level, mean in means.items() if math.isfinite(mean)}
+    choose = max if METRICS[ablation.metric] == "higher" else min
+    return choose(known, key=known.get, default=None)
+
+
 def table(ablation: Ablation, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return one line for each level and metric: the mean over items with its 95 % bootstrap interval."""
     lines = []
