@@ -263,8 +263,10 @@ def test_the_forecast_counts_a_shared_fine_tune_once(ablation, pairs, preset, tm
     speed = cost.Speed(encode=100, step=1000, denoise=1, measure=10)
     assert speed.seconds(left) == 4 * 100 + 8 * 1000 + 24 * 10 + 24 * preset.inpaint.num_inference_steps
     lines = cost.forecast({"one": left, "two": left}, speed)
-    assert lines[0].startswith("one: 24 pictures, 4 fine-tunes, about 2.4 hours")
-    assert "two" in lines[1] and "5 minutes" in lines[1] and lines[2].startswith("in all: 48 pictures, 4 fine-tunes")
+    assert lines[0].startswith("one: fine-tunes: 4, pictures: 24, about 2.4 hours")
+    assert (
+        "two" in lines[1] and "4.8 minutes" in lines[1] and lines[2].startswith("in all: fine-tunes: 4, pictures: 48")
+    )
 
 
 def test_this_machine_is_measured(pairs, preset):
@@ -289,12 +291,13 @@ def judged(differences, metric="similarity"):
 
 
 def test_a_verdict_needs_an_interval_on_one_side_of_zero():
-    assert judged([0.1, 0.2, 0.3]).word == "agrees" and judged([-0.1, -0.2, -0.3]).word == "disagrees"
-    assert judged([0.1, -0.2, 0.1]).word == "cannot tell" and judged([0.1]).word == "cannot tell"
-    assert judged([0.1, 0.2, 0.3], "color_difference").word == "disagrees"  # lower is better
-    assert judged([-0.1, -0.2, -0.3], "color_difference").word == "agrees"
-    said = str(judged([-0.1, -0.2, 0.3], "color_difference"))
-    assert "cannot tell" in said and "over 3 items (lower is better); 'a' is better in 2 of them and worse in 1" in said
+    above, below, mixed = [0.1, 0.2, 0.3] * 2, [-0.1, -0.2, -0.3] * 2, [0.1, -0.2, 0.1] * 2
+    assert judged(above).word == "agrees" and judged(below).word == "disagrees"
+    assert judged(above, "color_difference").word == "disagrees"  # lower is better
+    assert judged(below, "color_difference").word == "agrees"
+    assert judged(mixed).word == judged(above[:5]).word == judged([]).word == "cannot tell"
+    said = str(judged(mixed, "color_difference"))
+    assert "cannot tell" in said and "over 6 items (lower is better); 'a' is better in 2 of them and worse in 4" in said
 
 
 def test_the_best_level():
@@ -327,7 +330,7 @@ def test_the_command_says_how_long_it_will_take_and_runs(data, family, tmp_path,
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.out.strip() == str(tmp_path / "out" / "painting-steps" / "report.md")
-    assert "painting-steps: 10 pictures, 1 fine-tunes, about" in said.err and "in all:" in said.err
+    assert "painting-steps: fine-tunes: 1, pictures: 10, about" in said.err and "in all:" in said.err
     assert main([*words[:-1], "nothing"]) == 2
     assert "no ablation 'nothing': name some of guidance, eta" in capsys.readouterr().err
 

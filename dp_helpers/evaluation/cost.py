@@ -69,9 +69,9 @@ def forecast(left: Mapping[str, Work], speed: Speed) -> list[str]:
     lines, total = [], Work()
     for name, work in left.items():
         before, total = speed.seconds(total), total + work
-        words = f"{work.pictures} pictures, {len(work.runs)} fine-tunes"
+        words = f"fine-tunes: {len(work.runs)}, pictures: {work.pictures}"
         lines.append(f"{name}: {words}, about {_duration(speed.seconds(total) - before)}")
-    words = f"{total.pictures} pictures, {len(total.runs)} fine-tunes"
+    words = f"fine-tunes: {len(total.runs)}, pictures: {total.pictures}"
     return [*lines, f"in all: {words}, about {_duration(speed.seconds(total))}"]
 
 
@@ -100,4 +100,4 @@ def _is_there(folder: Path, origin: dict) -> bool:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

@@ -11,6 +11,7 @@ from . import statistics
 from .ablations import Ablation, Claim
 from .rows import METRICS, Row
 
+LEAST = 6  # items; with fewer, no sign test can fall below 5 %, so we do not trust an interval either
 _ARROWS = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
 
 
@@ -42,7 +43,8 @@ def judge(ablation: Ablation, rows: Sequence[Row]) -> list[Verdict]:
     """Return a verdict on each claim of an ablation.
 
     The rule: the rows agree if the 95 % bootstrap interval of the paired difference lies wholly on the claimed side of
-    zero. They disagree if it lies wholly on the other side. Otherwise, or with fewer than two items, we cannot tell.
+    zero. They disagree if it lies wholly on the other side. Otherwise, or with fewer than `LEAST` items, we cannot
+    tell.
     """
     verdicts = []
     for claim in ablation.claims:
@@ -50,7 +52,7 @@ def judge(ablation: Ablation, rows: Sequence[Row]) -> list[Verdict]:
         sign = 1 if METRICS[claim.metric] == "higher" else -1
         low, high = sorted((sign * found.estimate.low, sign * found.estimate.high))
         word = "agrees" if low > 0 else "disagrees" if high < 0 else "cannot tell"
-        verdicts.append(Verdict(claim, found, "cannot tell" if math.isnan(low) else word))
+        verdicts.append(Verdict(claim, found, word if found.estimate.n >= LEAST else "cannot tell"))
     return verdicts
 
 
