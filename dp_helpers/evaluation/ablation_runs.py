@@ -96,7 +96,7 @@ def make_painters(ablation: Ablation, preset: Preset, runs: Path) -> dict[str, b
                 own_masks = [object_masks[index] for index in chosen]
                 run = finetune.load_or_finetune(taught, own_masks, changed, folder) if folder else None
                 loaded[folder] = inpaint.load_painter(changed, run)
-            return inpaint.Painter(loaded[folder].pipe, changed, prompt)
+            return inpaint.Painter(loaded[folder].pipe, changed, prompt, item.class_noun)
 
         return make
 
