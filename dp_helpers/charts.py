@@ -29,11 +29,12 @@ def levels(
         x_label, y_label: what the levels are, and what the means are of.
     """
     count = len(pictures)
-    figure = Figure(figsize=(_TILE * count, 2.5 * _TILE), layout="constrained")
+    figure = Figure(figsize=(_TILE * count, 2.8 * _TILE), layout="constrained")
     grid = figure.add_gridspec(2, count, height_ratios=(1.5, 1))
     _, axes = chart(x_label, y_label, figure.add_subplot(grid[0, :]))
     means, low, high = np.transpose(values)
-    options = {"fmt": "o-", "color": BLUE, "linewidth": 3, "markersize": 9, "capsize": 6}
+    ordered = all(name.replace(".", "").isdigit() for name in names)  # a line would join levels that have no order
+    options = {"fmt": "o-" if ordered else "o", "color": BLUE, "linewidth": 3, "markersize": 9, "capsize": 6}
     axes.errorbar(range(1, count), means, (means - low, high - means), **options)
     axes.set_xlim(-0.5, count - 0.5)  # so that each mean stands above its picture
     axes.set_xticks(range(1, count), names)
@@ -43,5 +44,5 @@ def levels(
         axis.imshow(picture, interpolation="lanczos")
         axis.set_title(label, fontsize=TYPE - 2)
     listed = "; ".join(f"{name}: {mean:.3g}" for name, mean in zip(names, means, strict=True))
-    alt = f"Chart of {y_label}, by {x_label}. {listed}. Below it the ground truth and one picture of each level"
-    return described(figure, f"{alt}.")
+    alt = f"Chart of {' '.join(y_label.split())}, by {x_label}. {listed}."
+    return described(figure, f"{alt} Below it the ground truth and one picture of each level.")

@@ -319,7 +319,7 @@ def test_report_and_figure(whole, ablation, pairs, preset):
     with Image.open(folder / "pictures.jpg") as sheet:
         assert sheet.size == (5 * ablation_report.SIDE, 3 * ablation_report.SIDE)
     figure = ablation_report.figure(ablation, folder)
-    assert "similarity, higher is better, by size. right: " in figure.get_label()
+    assert "similarity (higher is better), by size. right: " in figure.get_label()
     assert len(figure.axes) == 1 + 5
 
 

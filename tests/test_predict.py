@@ -20,6 +20,7 @@ def test_without_a_guess_the_result_is_told(choice, number):
     assert choice.guess is None and number.guess is None
     assert choice.compare("3") == "You made no guess. The result is 3."
     assert number.compare(9.04) == "You made no guess. The result is 9.04 %."
+    assert number.compare(4096) == "You made no guess. The result is 4096 %."
 
 
 def test_a_click_is_a_guess(choice, number):

@@ -54,7 +54,7 @@ def figure(ablation: Ablation, folder: Path, row: int = 1) -> Figure:
     found = [statistics.mean(rows, level, metric) for level in ablation.levels]
     values = [(one.mean, one.low, one.high) for one in found]
     tiles = _tiles(folder / "pictures.jpg", row)
-    label = f"{metric.replace('_', ' ')}, {METRICS[metric]} is better"
+    label = f"{metric.replace('_', ' ')}\n({METRICS[metric]} is better)"
     return charts.levels(list(ablation.levels), values, tiles, ablation.axis, label)
 
 

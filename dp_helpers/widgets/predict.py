@@ -71,7 +71,8 @@ class Prediction(widgets.VBox):
     def _shown(self, value: str | float) -> str:
         if self.choices:
             return str(value)
-        return f"{value:.3g} {self.unit}".rstrip()
+        number = str(value) if isinstance(value, int) else f"{value:.3g}"
+        return f"{number} {self.unit}".rstrip()
 
 
 def _number(value: str | float) -> float:
