@@ -32,6 +32,7 @@ MODULES = {
     "evaluation.truth": "colour, structure, features and seam against the true picture",
     "evaluation.silhouette": "is the painted product whole, and does it keep its aspect?",
     "evaluation.pairs": "an item in a context: data/benchmark, a folder of your own, MureCom",
+    "evaluation.columns": "the names of all metrics, and what is better",
     "evaluation.rows": "rows.csv: one line for each measured picture",
     "evaluation.floors": "paste-in, a wrong item and a coloured box, as painters",
     "evaluation.ablations": "ablations as data: named changes of preset or painter",

@@ -14,7 +14,7 @@ from tools.family import make_item, product_photo
 from dp_helpers import catalog, files, finetune, inpaint, presets
 from dp_helpers.__main__ import main
 from dp_helpers.errors import InputError
-from dp_helpers.evaluation import ablation_report, ablation_runs, ablations, benchmark, cost, verdicts
+from dp_helpers.evaluation import ablation_report, ablation_runs, ablations, benchmark, columns, cost, verdicts
 from dp_helpers.evaluation import rows as rows_file
 from dp_helpers.evaluation.ablations import Level
 from dp_helpers.evaluation.pairs import load_gallery_items, load_pairs
@@ -160,7 +160,7 @@ def test_a_fine_tune_is_shared_by_all_levels_that_do_not_change_it(data, preset,
     def folder(**changes):
         return ablation_runs.run_folder(Level(**changes), item, preset, tmp_path)
 
-    plain = tmp_path / f"{preset.name}-red-box"  # that of benchmark.make_painters
+    plain = benchmark.run_folder(item, preset, tmp_path)
     steps = preset.finetune.steps
     same = [{}, {"inpaint": {"eta": 0.5}}, {"mask_scale": 2.0}, {"prompt": "x"}, {"photos": 5}]
     assert {folder(**changes) for changes in [*same, {"finetune": {"steps": steps}}]} == {plain}
@@ -215,11 +215,11 @@ def test_a_level_paints_what_its_data_say(whole, pairs, preset):
 
     base = inpaint.load_painter(preset)(photo, pairs[0].context.masks["drawn"], prompt="a sks armchair", seed=1)
     assert (painted("base") == np.asarray(base.image)).all()
-    tuned = inpaint.load_painter(preset, runs / f"{preset.name}-blue-box")
+    tuned = inpaint.load_painter(preset, benchmark.run_folder(pairs[0].item, preset, runs))
     assert (painted("right") == np.asarray(tuned(photo, pairs[0].mask, seed=1).image)).all()
     small = ablation_runs.mask_of(Level(mask_scale=0.5), pairs[0])
     assert (painted("small") == np.asarray(tuned(photo, small, seed=1).image)).all()
-    (short,) = [path for path in runs.glob("*-blue-box-*")]
+    (short,) = runs.glob("*-blue-box-*-*")
     prompt = "a sks armchair, blue"
     again = inpaint.load_painter(preset, short)(photo, pairs[0].mask, prompt=prompt, seed=1)
     assert (painted("short") == np.asarray(again.image)).all()
@@ -315,7 +315,7 @@ def test_report_and_figure(whole, ablation, pairs, preset):
     assert str(verdicts.judge(ablation, rows)[0]) in text
     with (folder / "table.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert [line["level"] for line in table[:: len(rows_file.METRICS)]] == list(ablation.levels)
+    assert [line["level"] for line in table[:: len(columns.METRICS)]] == list(ablation.levels)
     with Image.open(folder / "pictures.jpg") as sheet:
         assert sheet.size == (5 * ablation_report.SIDE, 3 * ablation_report.SIDE)
     figure = ablation_report.figure(ablation, folder)

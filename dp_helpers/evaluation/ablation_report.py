@@ -8,14 +8,15 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .. import catalog, charts, runs
+from .. import catalog, charts, models, runs
 from ..files import whole_file
 from ..presets import Preset
 from ..squares import cut, square_around
 from . import report, statistics, verdicts
 from .ablations import Ablation
+from .columns import METRICS
 from .pairs import Pair
-from .rows import METRICS, Row, picture_path, read_rows
+from .rows import Row, picture_path, read_rows
 
 SIDE = 144  # pixels of a tile of pictures.jpg
 
@@ -90,7 +91,7 @@ def _report(ablation: Ablation, rows: Sequence[Row], shown: Sequence[Pair], pres
         f"{ablation.question}\n",
         f"Command: `{command}`  \nPreset {preset.name}. Seeds of painting: "
         f"{', '.join(map(str, range(ablation.seeds)))}; of fine-tuning: 0. {counts}.  \n"
-        f"Commit {report.commit()}; {versions}.\n",
+        f"Commit {report.commit()}; weights {models.fingerprint(preset)}; {versions}.\n",
         "## Verdicts\n",
         *(f"- {verdict}" for verdict in verdicts.judge(ablation, rows)),
         "\nThe claims and their metrics were written down in dp_helpers/ablations.toml before the run. We agree or",
@@ -99,7 +100,7 @@ def _report(ablation: Ablation, rows: Sequence[Row], shown: Sequence[Pair], pres
         "## Means\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better.\n",
-        verdicts.to_markdown(ablation, rows),
+        *verdicts.to_markdown(ablation, rows),
         "## Pictures\n",
         f"![The true picture, then one picture of each level: {', '.join(ablation.levels)}](pictures.jpg)\n",
         f"From left to right: the true picture, then {', '.join(ablation.levels)}. The rows are the best, the median",

@@ -121,7 +121,7 @@ def run_folder(level: Level, item: Item, preset: Preset, runs: Path) -> Path | N
     if level.base:
         return None
     made_from = origin(level, item, preset)
-    folder = runs / f"{preset.name}-{item.name}"
+    folder = benchmark.run_folder(item, preset, runs)
     if made_from == runs_on_disk.made_from(item, preset, 0):
         return folder
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

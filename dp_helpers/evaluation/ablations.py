@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import presets, tables
 from ..errors import InputError
 from ..presets import Preset
-from .rows import METRICS
+from .columns import METRICS
 
 FILE = Path(__file__).parents[1] / "ablations.toml"
 

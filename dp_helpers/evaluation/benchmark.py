@@ -23,9 +23,10 @@ from ..errors import InputError
 from ..presets import Preset
 from ..runs import Run
 from . import metrics, retrieval, silhouette, truth
+from .columns import METRICS
 from .floors import MakePainter, Painter, make_floors
 from .pairs import Pair
-from .rows import METRICS, Row, append_row, check_conditions, picture_path, read_rows
+from .rows import Row, append_row, check_conditions, picture_path, read_rows
 
 PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
 

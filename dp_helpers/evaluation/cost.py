@@ -48,12 +48,14 @@ class Speed:
 def work(ablation: Ablation, pairs: Sequence[Pair], preset: Preset, runs_folder: Path, folder: Path) -> Work:
     """Return what `ablation_runs.run` would have to do."""
     done = {(row["pair"], row["painter"], row["seed"]) for row in read_rows(folder)}
-    left = Work()
+    left, places = Work(), {}
     for task in ablation_runs.tasks(ablation, pairs):
         if (task.pair.name, task.painter, task.seed) in done:
             continue
         level, item = ablation.levels[task.painter], task.pair.item
-        place, changed = ablation_runs.run_folder(level, item, preset, runs_folder), level.preset(preset)
+        if (item.name, task.painter) not in places:  # the name of a folder depends on the weights, which are read
+            places[item.name, task.painter] = ablation_runs.run_folder(level, item, preset, runs_folder)
+        place, changed = places[item.name, task.painter], level.preset(preset)
         if place and not _is_there(place, ablation_runs.origin(level, item, preset)):
             left.runs[place] = changed.finetune.steps
         left.pictures += 1

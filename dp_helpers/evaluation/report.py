@@ -11,8 +11,9 @@ from .. import catalog, models, plots, runs
 from ..files import whole_file
 from ..presets import Preset
 from . import statistics
+from .columns import GROUPS, METRICS
 from .pairs import Pair
-from .rows import GROUPS, METRICS, Row, picture_path
+from .rows import Row, picture_path
 
 PAPER = {"dreampaint": 0.70, "paint-by-example": 0.68, "title": 0.62}  # the paper's Table 1
 _RIVALS = {  # heading: start of the names

@@ -9,7 +9,8 @@ from typing import Any
 
 from . import statistics
 from .ablations import Ablation, Claim
-from .rows import METRICS, Row
+from .columns import GROUPS, METRICS
+from .rows import Row
 
 LEAST = 6  # items; with fewer, no sign test can fall below 5 %, so we do not trust an interval either
 _ARROWS = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
@@ -77,12 +78,14 @@ def table(ablation: Ablation, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def to_markdown(ablation: Ablation, rows: Sequence[Row]) -> str:
-    """Return the table with a line for each level and a column for each metric."""
-    lines = []
-    for level in ablation.levels:
-        means = {
-            f"{metric} {_ARROWS[better]}": statistics.mean(rows, level, metric) for metric, better in METRICS.items()
-        }
-        lines.append({ablation.axis: level} | means)
-    return statistics.to_markdown(lines)
+def to_markdown(ablation: Ablation, rows: Sequence[Row]) -> list[str]:
+    """Return a table for each group of metrics under its question: a line for each level, a column for each metric."""
+    parts = []
+    for question, group in GROUPS.items():
+        lines = [
+            {ablation.axis: level}
+            | {f"{name} {_ARROWS[better]}": statistics.mean(rows, level, name) for name, better in group.items()}
+            for level in ablation.levels
+        ]
+        parts += [f"### {question}\n", statistics.to_markdown(lines)]
+    return parts
