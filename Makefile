@@ -3,7 +3,7 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks gallery evaluate address lint data tiny environments
+.PHONY: help setup demo test notebooks gallery evaluate ablations address lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
@@ -11,6 +11,7 @@ help:
 	@echo "make notebooks   execute the lessons, write outputs and README's picture (LESSONS=\"00_start_here\" for some)"
 	@echo "make gallery   draw README's gallery of all twelve products (fine-tunes each of them first, once)"
 	@echo "make evaluate   compare all painters on data/benchmark, write data/results/evaluate/ (about an hour, resumable)"
+	@echo "make ablations   run all ablations into data/results/ablations (ABLATIONS=\"guidance eta\" for some); says the hours"
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
@@ -41,6 +42,13 @@ evaluate: .venv/.stamp
 	@mkdir -p data/results/evaluate
 	@cp out/evaluate/rows.csv out/evaluate/table1.csv out/evaluate/report.md out/evaluate/gallery.png \
 	data/results/evaluate/
+
+# Pictures and unfinished runs stay in out/ablations. What the lessons read is small and goes to data/results.
+ablations: .venv/.stamp
+	@$(PY) -m dp_helpers evaluate --out out/ablations --ablation $(ABLATIONS)
+	@cd out/ablations && for report in */report.md; do folder=$$(dirname $$report); \
+	mkdir -p ../../data/results/ablations/$$folder; \
+	cp $$report $$folder/rows.csv $$folder/table.csv $$folder/pictures.jpg ../../data/results/ablations/$$folder; done
 
 address: .venv/.stamp
 	@$(PY) notebooks/execute.py --sources

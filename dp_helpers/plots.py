@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,7 +22,7 @@ from .files import check_can_write, whole_file
 
 # From the palette of Okabe and Ito, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
-_TYPE = 15
+TYPE = 15
 _TILE = 2.6  # inches, a side
 _BEFORE_AFTER = "A photo; the same photo with its mask tinted orange; the result"
 
@@ -61,27 +62,27 @@ def demo(
     _fill(top, photos, _numbered(photos))
     _fill(bottom, [photo, overlay(photo, mask), result], ["photo", "with mask", "result"])
     if title:
-        figure.suptitle(title, fontsize=_TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3)
     alt = f"Above: {len(photos)} photos of one product. Below: {_BEFORE_AFTER[0].lower()}{_BEFORE_AFTER[1:]}"
-    return _described(figure, _sentence(title, alt))
+    return described(figure, _sentence(title, alt))
 
 
 def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
     """Draw the loss of each step, and its running mean over ``window`` steps (only the mean can be read)."""
-    figure, axes = _chart("step", "loss (Eq. 2)")
+    figure, axes = chart("step", "loss (Eq. 2)")
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=GREY, alpha=0.35, linewidth=1, label="each step")
     width = min(window, len(losses))
     mean = np.convolve(losses, np.ones(width) / width, mode="valid")
     axes.plot(steps[width - 1 :], mean, color=BLUE, linewidth=3, label=f"mean of {width} steps")
-    axes.legend(fontsize=_TYPE - 1, frameon=False)
+    axes.legend(fontsize=TYPE - 1, frameon=False)
     alt = f"Line chart of the loss (Eq. 2) in {len(losses)} training steps"
-    return _described(figure, f"{alt}. The mean of {width} steps goes from {mean[0]:.3g} to {mean[-1]:.3g}.")
+    return described(figure, f"{alt}. The mean of {width} steps goes from {mean[0]:.3g} to {mean[-1]:.3g}.")
 
 
 def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10) -> Figure:
     """Draw how much of the product each kind of mask hides: the share of draws in each bin of coverage, 0 to 1."""
-    figure, axes = _chart("share of the product that is hidden", "share of draws")
+    figure, axes = chart("share of the product that is hidden", "share of draws")
     width = 1 / bins / (len(coverages) + 0.5)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("", "//", "..", "xx"), strict=True)
     for index, ((name, values), (color, hatch)) in enumerate(zip(coverages.items(), looks, strict=False)):
@@ -90,9 +91,9 @@ def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10)
         options = {"color": color, "hatch": hatch, "edgecolor": "white", "label": name}
         axes.bar(left, counts / len(values), width, align="edge", **options)
     axes.set_xticks(np.linspace(0, 1, 6))
-    axes.legend(fontsize=_TYPE - 1, frameon=False)
+    axes.legend(fontsize=TYPE - 1, frameon=False)
     means = "; ".join(f"{name}: {np.mean(values):.2f} on average" for name, values in coverages.items())
-    return _described(figure, f"Bar chart of how often each share of the product is hidden. {means}.")
+    return described(figure, f"Bar chart of how often each share of the product is hidden. {means}.")
 
 
 def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str = "", *, alt: str = "") -> Figure:
@@ -100,9 +101,9 @@ def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str =
     figure = Figure(figsize=(_TILE * len(images), _TILE + 0.5 + 0.4 * bool(title)), layout="constrained")
     _fill(figure, images, labels)
     if title:
-        figure.suptitle(title, fontsize=_TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3)
     place = f"{len(images)} pictures side by side" if len(images) > 1 else "A picture"
-    return _described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
+    return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
 
 def image_grid(
@@ -114,20 +115,20 @@ def image_grid(
     figure = Figure(figsize=(_TILE * columns, height), layout="constrained")
     _fill(figure, images, labels, rows, columns)
     if title:
-        figure.suptitle(title, fontsize=_TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3)
     place = f"{len(images)} pictures in rows of {columns}"
-    return _described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
+    return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
 
 def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
     """Draw named curves over the same ``steps``; colour, line and marker differ."""
-    figure, axes = _chart(x_label, y_label)
+    figure, axes = chart(x_label, y_label)
     looks = zip((BLUE, ORANGE, GREEN, GREY), ("o-", "s--", "^:", "x-."), strict=True)
     for (name, heights), (color, line) in zip(values.items(), looks, strict=False):
         axes.plot(steps, heights, line, color=color, linewidth=3, markersize=9, label=name)
-    axes.legend(fontsize=_TYPE - 1, frameon=False)
+    axes.legend(fontsize=TYPE - 1, frameon=False)
     ends = "; ".join(f"{name}: from {heights[0]:.3g} to {heights[-1]:.3g}" for name, heights in values.items())
-    return _described(figure, f"Line chart. Across: {x_label}, {steps[0]:g} to {steps[-1]:g}. Up: {y_label}. {ends}.")
+    return described(figure, f"Line chart. Across: {x_label}, {steps[0]:g} to {steps[-1]:g}. Up: {y_label}. {ends}.")
 
 
 def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
@@ -165,6 +166,22 @@ def difference(before: Image.Image, after: Image.Image) -> Image.Image:
     return heat(change / 255, before.size)
 
 
+def chart(x_label: str, y_label: str, axes: Axes | None = None) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes, or the given axes and their figure, in the look of all charts."""
+    axes = axes or Figure(figsize=(8, 4.2), layout="constrained").add_subplot()
+    axes.set_xlabel(x_label, fontsize=TYPE)
+    axes.set_ylabel(y_label, fontsize=TYPE)
+    axes.tick_params(labelsize=TYPE - 2)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes.figure, axes
+
+
+def described(figure: Figure, alt: str) -> Figure:
+    """Give a figure its alternative text."""
+    figure.set_label(alt)
+    return figure
+
+
 def save(figure: Figure, path: str | Path, dpi: int = 110) -> Path:
     """Save a figure as PNG."""
     path = check_can_write(path, suffix=".png")
@@ -186,11 +203,6 @@ def to_html(figure: Figure, dpi: int = 72, quality: int = 90) -> str:
     return f'<img {alt}src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 
-def _described(figure: Figure, alt: str) -> Figure:
-    figure.set_label(alt)
-    return figure
-
-
 def _sentence(title: str, alt: str) -> str:
     """Return an alternative text that begins with the figure's title, if it has one."""
     return f"{title}: {alt[0].lower()}{alt[1:]}." if title else f"{alt}."
@@ -208,18 +220,7 @@ def _fill(
         axis.set_axis_off()
     for axis, image, label in zip(axes[: len(images)], images, labels, strict=True):
         axis.imshow(image.convert("RGB"), interpolation="lanczos")
-        axis.set_title(label, fontsize=_TYPE)
-
-
-def _chart(x_label: str, y_label: str):
-    """Return a figure with one pair of axes, in the look of all charts."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x_label, fontsize=_TYPE)
-    axes.set_ylabel(y_label, fontsize=_TYPE)
-    axes.tick_params(labelsize=_TYPE - 2)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+        axis.set_title(label, fontsize=TYPE)
 
 
 def _outline(inside: np.ndarray, width: int) -> np.ndarray:

@@ -41,6 +41,9 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
         return build(hint, value, where, key + ".")
     if is_dataclass(hint) and isinstance(value, hint):
         return value
+    if typing.get_origin(hint) is dict and isinstance(value, Mapping):  # names of the file's own choice
+        kind = typing.get_args(hint)[1]
+        return {name: _convert(kind, entry, where, f"{key}.{name}") for name, entry in value.items()}
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
         kinds = typing.get_args(hint)

@@ -16,8 +16,17 @@ from dp_helpers import MODULES
 PACKAGE = Path(dp_helpers.__file__).parent
 README = PACKAGE.parent / "README.md"
 MOST_LINES = 250
-TO_LOOK_AT = ("plots", "widgets.canvas", "widgets.panels", "widgets.upload")
-MAY_LOOK = {*TO_LOOK_AT, "evaluation.report", "course", "demo", "check", "commands.masks", "__main__"}
+TO_LOOK_AT = ("plots", "charts", "widgets.canvas", "widgets.panels", "widgets.predict", "widgets.upload")
+MAY_LOOK = {
+    *TO_LOOK_AT,
+    "evaluation.report",
+    "evaluation.ablation_report",
+    "course",
+    "demo",
+    "check",
+    "commands.masks",
+    "__main__",
+}
 
 
 def path_of(module: str) -> Path:

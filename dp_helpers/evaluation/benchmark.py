@@ -23,17 +23,31 @@ from ..errors import InputError
 from ..presets import Preset
 from ..runs import Run
 from . import metrics, retrieval, silhouette, truth
+from .columns import METRICS
 from .floors import MakePainter, Painter, make_floors
 from .pairs import Pair
-from .rows import METRICS, Row, append_row, check_conditions, picture_path, read_rows
+from .rows import Row, append_row, check_conditions, picture_path, read_rows
 
 PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
 
 
+@dataclass(frozen=True)
+class Task:
+    """One picture: the pair to paint, the name of the painter, the seed."""
+
+    pair: Pair
+    painter: str
+    seed: int
+
+
+def run_folder(item: Item, preset: Preset, runs: Path) -> Path:
+    """Return where the fine-tune of an item is kept. The folder's name tells item and weights."""
+    return runs / f"{preset.name}-{item.name}-{models.fingerprint(preset, 'inpainting')}"
+
+
 def kept_run(item: Item, object_masks: Sequence[Image.Image], preset: Preset, runs: Path) -> Run:
-    """Load an item's fine-tune from a folder of ``runs``, or make it. The folder's name tells item and weights."""
-    weights = models.fingerprint(preset, "inpainting")
-    return finetune.load_or_finetune(item, object_masks, preset, runs / f"{preset.name}-{item.name}-{weights}")
+    """Load an item's fine-tune from its `run_folder`, or make it."""
+    return finetune.load_or_finetune(item, object_masks, preset, run_folder(item, preset, runs))
 
 
 def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -> dict[str, MakePainter]:
@@ -83,25 +97,45 @@ def run(
     Raises:
         InputError: ``folder`` holds rows of another preset, gallery or weights.
     """
+    floors = make_floors(preset, gallery_items)
+    tasks = _plan(painters, floors, pairs, list(seeds))
+    return carry_out(tasks, dict(painters) | floors, preset=preset, gallery_items=gallery_items, folder=folder)
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    makers: Mapping[str, MakePainter],
+    *,
+    preset: Preset,
+    gallery_items: Sequence[Item],
+    folder: Path,
+) -> list[Row]:
+    """Paint and measure the tasks that ``folder`` does not hold yet, and return the rows of all tasks.
+
+    Args:
+        tasks: those of one item stand together, and so do those of one painter, so that each painter is made once.
+        makers: make the painters, by name. A task whose painter is not in it takes the pair's picture of that name.
+        preset, gallery_items, folder: as for `run`.
+
+    Raises:
+        InputError: ``folder`` holds rows of another preset, gallery or weights.
+    """
     check_conditions(folder, preset, gallery_items)
     rows = read_rows(folder)
     done = {(row["pair"], row["painter"], row["seed"]) for row in rows}
-    references = make_floors(preset, gallery_items)
-    plan = _plan(painters, references, pairs, list(seeds))
-    todo = [task for task in plan if (task.pair.name, task.painter, task.seed) not in done]
+    todo = [task for task in tasks if (task.pair.name, task.painter, task.seed) not in done]
     gallery = retrieval.make_gallery(gallery_items, preset) if todo else None
-    makers = dict(painters) | references
     options = {"desc": "evaluate", "unit": "picture", "smoothing": 0}  # the mean rate, because fine-tunes take minutes
-    with tqdm(total=len(plan), initial=len(plan) - len(todo), **options) as bar:
+    with tqdm(total=len(tasks), initial=len(tasks) - len(todo), **options) as bar:
         for _, of_item in groupby(todo, key=lambda task: task.pair.item.name):
-            tasks = list(of_item)
-            item, object_masks = tasks[0].pair.item, segment.object_masks(tasks[0].pair.item, preset)
-            for name, of_painter in groupby(tasks, key=lambda task: task.painter):
+            own = list(of_item)
+            item, object_masks = own[0].pair.item, segment.object_masks(own[0].pair.item, preset)
+            for name, of_painter in groupby(own, key=lambda task: task.painter):
                 painter = _without_bar(makers[name](item, object_masks)) if name in makers else None
                 for task in of_painter:
                     rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
                     bar.update()
-    planned = {(task.pair.name, task.painter, task.seed) for task in plan}
+    planned = {(task.pair.name, task.painter, task.seed) for task in tasks}
     return [row for row in rows if (row["pair"], row["painter"], row["seed"]) in planned]
 
 
@@ -143,28 +177,21 @@ def _without_bar(painter: Painter) -> Painter:
     return painter
 
 
-@dataclass(frozen=True)
-class _Task:
-    pair: Pair
-    painter: str
-    seed: int
-
-
 def _plan(
     painters: Iterable[str], references: Iterable[str], pairs: Sequence[Pair], seeds: Sequence[int]
-) -> list[_Task]:
+) -> list[Task]:
     """Return all tasks, those of one item and one painter together."""
     tasks = []
     for item in dict.fromkeys(pair.item.name for pair in pairs):
         own = [pair for pair in pairs if pair.item.name == item]
-        tasks += [_Task(pair, name, seed) for name in painters for pair in own for seed in seeds]
-        tasks += [_Task(pair, name, 0) for name in references for pair in own]
-        tasks += [_Task(pair, name, 0) for pair in own for name in pair.pictures]
+        tasks += [Task(pair, name, seed) for name in painters for pair in own for seed in seeds]
+        tasks += [Task(pair, name, 0) for name in references for pair in own]
+        tasks += [Task(pair, name, 0) for pair in own for name in pair.pictures]
     return tasks
 
 
 def _paint_and_measure(
-    task: _Task, painter: Painter | None, gallery: retrieval.Gallery, preset: Preset, folder: Path
+    task: Task, painter: Painter | None, gallery: retrieval.Gallery, preset: Preset, folder: Path
 ) -> Row:
     """Paint one picture, or take one that exists; save it and its row, and return the row.
 

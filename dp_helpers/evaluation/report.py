@@ -11,8 +11,9 @@ from .. import catalog, models, plots, runs
 from ..files import whole_file
 from ..presets import Preset
 from . import statistics
+from .columns import GROUPS, METRICS
 from .pairs import Pair
-from .rows import GROUPS, METRICS, Row, picture_path
+from .rows import Row, picture_path
 
 PAPER = {"dreampaint": 0.70, "paint-by-example": 0.68, "title": 0.62}  # the paper's Table 1
 _RIVALS = {  # heading: start of the names
@@ -40,8 +41,8 @@ def write_report(
         folder: holds the pictures of the rows.
         command: that made the rows, for the report.
     """
-    _write(folder / "table1.csv", statistics.to_csv(table1(rows, painters)))
-    _write(folder / "report.md", _report(rows, painters, pairs, preset, command))
+    write_text(folder / "table1.csv", statistics.to_csv(table1(rows, painters)))
+    write_text(folder / "report.md", _report(rows, painters, pairs, preset, command))
     plots.save(gallery(rows, painters, pairs, folder), folder / "gallery.png", dpi=80)
     return folder / "report.md"
 
@@ -72,8 +73,7 @@ def gallery(rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair],
 
     The pairs are ordered by the rule of `ranked_pairs`, never by hand. The seed is the first one.
     """
-    ordered = ranked_pairs(rows, painters[0])
-    chosen = list(dict.fromkeys((ordered[0], ordered[len(ordered) // 2], ordered[-1])))
+    chosen = examples(rows, painters[0])
     by_name, seed = (
         {pair.name: pair for pair in pairs},
         min(row["seed"] for row in rows if row["painter"] == painters[0]),
@@ -91,6 +91,12 @@ def gallery(rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair],
     return plots.image_grid(images, labels, columns=count, title="best, median and worst by rank")
 
 
+def examples(rows: Sequence[Row], painter: str) -> list[str]:
+    """Return the names of a painter's best, median and worst pair; fewer if there are fewer pairs."""
+    ordered = ranked_pairs(rows, painter)
+    return list(dict.fromkeys((ordered[0], ordered[len(ordered) // 2], ordered[-1])))
+
+
 def ranked_pairs(rows: Sequence[Row], painter: str) -> list[str]:
     """Order pairs from best to worst: by the rank in retrieval of the painter's first picture, then by CLIP score."""
     own = [row for row in rows if row["painter"] == painter]
@@ -106,7 +112,7 @@ def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset
     parts = [
         f"# Evaluation with the preset {preset.name}\n",
         f"Command: `{command}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  ",
-        f"Commit {_commit()}; weights {models.fingerprint(preset)}; {versions}.\n",
+        f"Commit {commit()}; weights {models.fingerprint(preset)}; {versions}.\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better. Floors and ceilings stand below the painters.\n",
         *_means(rows, [*painters, *references(rows, painters)]),
@@ -147,7 +153,7 @@ def _metric_test(rows) -> list[str]:
     ]
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit that is checked out, or "unknown"."""
     try:
         options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
@@ -197,6 +203,7 @@ def _differences(rows, first: str, others: Sequence[str]) -> str:
     return statistics.to_markdown(table)
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

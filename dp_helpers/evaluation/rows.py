@@ -15,30 +15,9 @@ from ..catalog import Item
 from ..errors import InputError
 from ..files import whole_file
 from ..presets import Preset
+from .columns import METRICS
 
 Row = dict[str, Any]
-GROUPS = {  # question: {column: what is better}
-    "Is it the product?": {
-        "clip_score": "higher",
-        "similarity": "higher",
-        "rank": "lower",
-        "reciprocal_rank": "higher",
-        "top1": "higher",
-    },
-    "Is it like the true picture?": {
-        "color_difference": "lower",
-        "detail_error": "lower",
-        "structural_similarity": "higher",
-        "patch_distance": "lower",
-    },
-    "Does it fit?": {
-        "seam_ratio": "nearer to 1",
-        "containment": "lower",
-        "aspect_error": "lower",
-        "outside_max_change": "lower",
-    },
-}
-METRICS = {name: better for group in GROUPS.values() for name, better in group.items()}
 COLUMNS = ("pair", "item", "painter", "seed", "variant", "seconds", *METRICS)
 
 

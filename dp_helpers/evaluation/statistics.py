@@ -86,7 +86,7 @@ def wins(rows: Rows, metric: str, better: str, first: str, prefix: str) -> tuple
     Args:
         rows: of the pictures.
         metric: a column. Cases without a finite value are left out.
-        better: "higher", "lower" or "nearer to 1", as in `rows.METRICS`.
+        better: "higher", "lower" or "nearer to 1", as in `columns.METRICS`.
         first: name of a painter with one row for each pair.
         prefix: start of the rivals' names.
 
