@@ -16,7 +16,7 @@ from dp_helpers import MODULES
 PACKAGE = Path(dp_helpers.__file__).parent
 README = PACKAGE.parent / "README.md"
 MOST_LINES = 250
-TO_LOOK_AT = ("plots", "widgets.canvas", "widgets.panels", "widgets.upload")
+TO_LOOK_AT = ("plots", "widgets.canvas", "widgets.panels", "widgets.rating", "widgets.upload")
 MAY_LOOK = {*TO_LOOK_AT, "evaluation.report", "course", "demo", "check", "commands.masks", "__main__"}
 
 
