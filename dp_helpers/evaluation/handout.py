@@ -42,7 +42,7 @@ ol { padding-left: 5mm; }
 .columns { display: flex; gap: 8mm; }
 table { flex: 1; border-collapse: collapse; }
 th { font-size: 8.5pt; text-align: left; padding: 0 1mm 1mm; }
-td { padding: .62mm 1mm; border-top: .2mm solid #000; white-space: nowrap; }
+td { padding: .55mm 1mm; border-top: .2mm solid #000; white-space: nowrap; }
 tr:nth-child(5n+1) td { border-top-width: .5mm; }
 td:first-child, h2 { font-weight: bold; font-variant-numeric: tabular-nums; }
 i { display: inline-block; width: 5mm; height: 5mm; line-height: 4.5mm; margin-right: .8mm; border: .25mm solid #000;
@@ -59,20 +59,24 @@ img { display: block; max-width: 100%; border: .2mm solid #000; }
 .product img { width: 23mm; height: 23mm; object-fit: contain; }
 .photo { margin-top: 1.5mm; }
 .photo img { height: 21mm; }
-footer { font-size: 8pt; }
+aside { margin: 4mm 0; padding: 3mm 4mm; border: .3mm solid #000; }
+@media print { aside { display: none; } }
 </style>
+<aside>
+<p><b>For the teacher; this box is not printed.</b> Page 1 is the answer sheet: print it once for each rater. Print the
+other pages once for each group, in colour if you can. A print in black and white hides colours, so do not mix its
+ratings with those of a colour print or a screen.</p>
+<p>Type the answers of each rater into a copy of form.csv, and save it as ratings/NAME.csv.</p>
+</aside>
 <section>
 <h1>Rate the pictures</h1>
-<div class="write"><span>Rater:</span><span>Date:</span></div>
+<div class="write"><span>Rater:</span><span>Date:</span><span>Study: $study</span></div>
 <p>Each numbered picture shows a product that a computer has painted into a photo. You see the product's real photos
 next to it, and the photo before. An outline marks the region that was painted. Ring two numbers for each picture.</p>
 <p><b>Similarity:</b> how much does the painted object look like the product? 1 is the best, 5 is the worst.<br>
 <b>Harmony:</b> how well does the painted object fit into the photo? 1 is the best, 5 is the worst.</p>
 <p>Rate alone and in any order. Leave out a picture that you cannot judge.</p>
 $sheets
-<footer>Study $study. For the teacher: print the pictures in colour if you can. A print in black and white hides
-colours, so do not mix its ratings with those of a colour print or a screen. Type the answers into form.csv, once for
-each rater, and save each table as ratings/NAME.csv.</footer>
 </section>
 $pages
 </html>
@@ -90,7 +94,7 @@ def write_handout(study: Study, path: str | Path) -> Path:
 def _sheets(cards: Sequence[Card]) -> str:
     """Return the lines of the answer sheet in columns, two side by side."""
     rings = "".join(f"<i>{score}</i>" for score in SCORES)
-    head = "<tr><th></th><th>Similarity</th><th>Harmony</th></tr>"
+    head = "<tr><th></th><th>Similarity, 1 is best</th><th>Harmony, 1 is best</th></tr>"
     lines = [f"<tr><td>{html.escape(card.name)}</td><td>{rings}</td><td>{rings}</td></tr>" for card in cards]
     columns = [
         f"<table>{head}<tbody>{''.join(lines[at : at + PER_COLUMN])}</tbody></table>"

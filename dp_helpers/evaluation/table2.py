@@ -75,13 +75,18 @@ def agreement(merged: Merged, criterion: str) -> float:
 def write_results(
     merged: Merged, key: Mapping[str, Mapping[str, str]], study: Study, folder: Path, command: str
 ) -> Path:
-    """Write ratings.csv, table2.csv and report.md into ``folder``, and return the path of the report."""
+    """Write ratings.csv, table2.csv and report.md into ``folder``, and return the path of the report.
+
+    Without ratings there is the report alone, and it says that there is no result.
+    """
     rows = opened(merged, key)
     table = table2(rows, list(dict.fromkeys(card["painter"] for card in key.values())))
-    rounded = [{name: _cell(value) for name, value in line.items()} for line in table]
-    files = {"report.md": _report(merged, rows, table, study, command), "table2.csv": statistics.to_csv(rounded)}
-    if rows:
-        files["ratings.csv"] = statistics.to_csv([{name: _cell(value) for name, value in row.items()} for row in rows])
+    files = {"report.md": _report(merged, rows, table, study, command)}
+    for name, lines in {"table2.csv": table, "ratings.csv": rows}.items():
+        if rows:
+            files[name] = statistics.to_csv(
+                [{column: _cell(value) for column, value in line.items()} for line in lines]
+            )
     with whole_folder(folder) as temporary:
         for name, text in files.items():
             (temporary / name).write_text(text, encoding="utf-8")

@@ -89,15 +89,13 @@ class RatingPanel(anywidget.AnyWidget):
         """Save what is new in the scores that the browser sends; say why if that is not possible."""
         try:
             for card, given in change["new"].items():
-                new = {name: score for name, score in given.items() if score != self._saved(card).get(name)}
-                if new.keys() <= set(CRITERIA) and new:
+                saved = self.ratings.scores.get(card, {})
+                new = {name: given[name] for name in CRITERIA if name in given and given[name] != saved.get(name)}
+                if new:
                     self.ratings.rate(card, **new)
             self.message = f"Saved in {self.ratings.path}"
         except (InputError, OSError) as error:
             self.message = f"Not saved: {error}"
-
-    def _saved(self, card: str) -> Scores:
-        return self.ratings.scores.get(card, {})
 
     def _pictures(self, place: int) -> dict[str, Any]:
         """Return the pictures of a card as data URLs; no card gives an empty dict."""
