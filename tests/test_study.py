@@ -14,7 +14,7 @@ from tools.rating import ITEMS, ROOMS, SECRETS, make_evaluation, make_example_st
 from dp_helpers.catalog import load_photo
 from dp_helpers.errors import InputError
 from dp_helpers.evaluation import rows
-from dp_helpers.evaluation.study import PAINTERS, load_key, load_study, make_study, outlined
+from dp_helpers.evaluation.study import PAINTERS, load_key, load_or_make_study, load_study, make_study, outlined
 from dp_helpers.widgets.rating import RatingPanel
 
 
@@ -54,6 +54,12 @@ def test_the_same_seed_makes_the_same_study_and_another_seed_another(evaluation,
     assert texts[0] == texts[1] != texts[2]
     painters = [[row["painter"] for row in read_key(tmp_path / f"key-{index}.csv")] for index in (0, 2)]
     assert painters[0] != painters[1]
+
+
+def test_a_lesson_that_runs_again_goes_on_with_the_same_cards(evaluation, tmp_path):
+    paths = (*evaluation, tmp_path / "study", tmp_path / "key.csv")
+    made = load_or_make_study(*paths, seed=1)
+    assert load_or_make_study(*paths, seed=2) == made == load_study(tmp_path / "study")
 
 
 def test_pairs_are_drawn_from_all_items_in_turn(evaluation, tmp_path):
@@ -139,6 +145,7 @@ def test_mistakes_are_told_in_one_sentence(evaluation, tmp_path):
         ((results, data, tmp_path / "full", key), {}, "is not empty"),
         ((results, data, study, study / "key.csv"), {}, "where raters see it"),
         ((results, data, study, tmp_path / "key.txt"), {}, "must end with .csv"),
+        ((results, data, study, results / "rows.csv"), {}, "is there already"),
         ((results, data, study, key), {"painters": ["magic"]}, "nothing by 'magic'.*title"),
         ((results, data, study, key), {"pairs": 0}, "at least 1 pair"),
     ]

@@ -139,7 +139,7 @@ def _read(path: Path, study: Study) -> tuple[str, dict[str, Scores]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a table: save it as CSV in UTF-8.") from error
     first = text.partition("\n")[0]
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first else ","))
+    rows = list(csv.DictReader(io.StringIO(text), restval="", delimiter=";" if ";" in first else ","))
     lacking = [name for name in COLUMNS if not rows or rows[0].get(name) is None]
     if lacking:
         raise InputError(f"{path} is not a file of ratings: it lacks the column {lacking[0]!r} or has no line.")
@@ -151,10 +151,10 @@ def _read(path: Path, study: Study) -> tuple[str, dict[str, Scores]]:
         raise InputError(f"{path} holds ratings of {len(raters)} raters: make one file for each rater.")
     cards, scores = {int(card.name): card.name for card in study.cards}, {}
     for row in rows:
-        card = cards.get(int(row["card"])) if (row["card"] or "").isdecimal() else None
+        card = cards.get(int(row["card"])) if row["card"].isdecimal() else None
         if card is None:
             raise InputError(f"{path} rates the card {row['card']!r}: this study has the cards {_range(study)}.")
-        given = {name: _score(row[name].strip(), name, path) for name in CRITERIA if (row[name] or "").strip()}
+        given = {name: _score(row[name].strip(), name, path) for name in CRITERIA if row[name].strip()}
         if any(scores.get(card, {}).get(name, score) != score for name, score in given.items()):
             raise InputError(f"{path} rates card {card} twice, in two ways: delete one of the two lines.")
         if given:

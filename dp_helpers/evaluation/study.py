@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter
 
@@ -81,11 +82,13 @@ def make_study(
         seed: of the draw and of the order of the cards.
 
     Raises:
-        InputError: there are no such results, or ``folder`` exists and is not empty.
+        InputError: there are no such results, ``folder`` is not empty, or ``key`` is there already.
     """
     results, folder, key = Path(results), check_can_write(folder), check_can_write(key, suffix=".csv")
     if folder.resolve() in key.resolve().parents:
         raise InputError(f"The key {key} would be inside {folder}, where raters see it: name a file outside.")
+    if key.exists():
+        raise InputError(f"The key {key} is there already, maybe of a study in use: name another file with --key.")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty: name a new folder, because ratings belong to one study.")
     rng = random.Random(seed)
@@ -105,6 +108,17 @@ def make_study(
         with whole_file(key) as file:
             file.write_text(to_csv([{"study": name} | card for card in cards]), encoding="utf-8")
     return load_study(folder)
+
+
+def load_or_make_study(results: Path, data: Path, folder: Path, key: Path, **choices: Any) -> Study:
+    """Load the study in ``folder`` if there is one, and otherwise make it as `make_study` does.
+
+    A lesson that runs again so goes on with the same cards, and the ratings still fit.
+    """
+    folder = Path(folder)
+    return (
+        load_study(folder) if (folder / "study.json").is_file() else make_study(results, data, folder, key, **choices)
+    )
 
 
 def load_study(folder: str | Path) -> Study:

@@ -121,7 +121,7 @@ def test_the_picture_shown_is_the_card_rated(open_panel, study):
     with Image.open(card.picture) as picture:
         wanted = np.asarray(picture)[20, 24]
     assert desk.page.evaluate(PIXEL)[:3] == wanted.tolist()
-    assert desk.page.locator(".dp-product img").count() == len(card.references)
+    assert desk.page.locator(".dp-product > img").count() == len(card.references)
 
 
 def test_a_rating_can_be_changed_and_a_picture_skipped(open_panel, study):

@@ -148,12 +148,11 @@ class RatingView {
     if (!card) this.shown = null;
     else if (view && this.shown !== card) {
       const references = view.references.map((url, index) => makePicture(url, `Photo ${index + 1} of the product`));
-      const figure = (kind, caption, ...pictures) =>
-        make("figure", { class: kind }, make("figcaption", {}, caption), make("div", {}, ...pictures));
+      const before = make("figure", {}, makePicture(view.photo, "The photo before, with the painted region outlined"),
+        make("figcaption", {}, "The photo before; the outline is the painted region"));
       this.stage.replaceChildren(
-        figure("dp-picture", "Rate this picture", makePicture(view.picture, "The picture to rate")),
-        make("div", {}, figure("dp-product", "The product", ...references),
-          figure("dp-photo", "The photo before, with the painted region outlined", makePicture(view.photo, "The photo before"))));
+        make("div", { class: "dp-picture" }, make("span", {}, "Rate this picture"), makePicture(view.picture, "The picture to rate")),
+        make("div", {}, make("span", {}, "The product"), make("div", { class: "dp-product" }, ...references, before)));
       this.shown = card;
     }
     this.root.classList.toggle("dp-waiting", this.shown !== (card ?? null));
