@@ -37,7 +37,9 @@ def add(commands) -> None:
     make.add_argument("--key", type=Path, help="CSV file that raters must not see (default: OUT-key.csv)")
     make.add_argument("--data", type=Path, help="folder that was evaluated (default: data/)")
     make.add_argument("--painters", nargs="+", metavar="PAINTER", help="default: the three of the paper's Table 2")
-    make.add_argument("--pairs", type=int, help="how many to draw, at most (default: 20, as in the paper)")
+    make.add_argument(
+        "--pairs", type=int, help="how many to draw, at most (default: 20, so 60 pictures, as in the paper)"
+    )
     make.add_argument("--seed", type=int, help="of the draw and the order (default: 0)")
     merge = actions.add_parser("merge", help=run_merge.__doc__, description=run_merge.__doc__)
     merge.set_defaults(command=run_merge)

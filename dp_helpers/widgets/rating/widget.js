@@ -149,7 +149,7 @@ class RatingView {
     else if (view && this.shown !== card) {
       const references = view.references.map((url, index) => makePicture(url, `Photo ${index + 1} of the product`));
       const before = make("figure", {}, makePicture(view.photo, "The photo before, with the painted region outlined"),
-        make("figcaption", {}, "The photo before; the outline is the painted region"));
+        make("figcaption", {}, "Before painting, the region outlined"));
       this.stage.replaceChildren(
         make("div", { class: "dp-picture" }, make("span", {}, "Rate this picture"), makePicture(view.picture, "The picture to rate")),
         make("div", {}, make("span", {}, "The product"), make("div", { class: "dp-product" }, ...references, before)));
