@@ -69,7 +69,7 @@ def test_pairs_are_drawn_from_all_items_in_turn(evaluation, tmp_path):
         assert len(found) == 6 and {row["item"] for row in found} == set(ITEMS)
 
 
-def test_every_rater_has_an_order_of_his_own(tmp_path):
+def test_every_rater_sees_the_cards_in_another_order(tmp_path):
     study, _ = make_example_study(tmp_path)
     orders = [[card.name for card in study.order(rater)] for rater in ("anna", "anna", "ben")]
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == sorted(orders[2])

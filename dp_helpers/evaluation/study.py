@@ -113,7 +113,7 @@ def make_study(
 def load_or_make_study(results: Path, data: Path, folder: Path, key: Path, **choices: Any) -> Study:
     """Load the study in ``folder`` if there is one, and otherwise make it as `make_study` does.
 
-    A lesson that runs again so goes on with the same cards, and the ratings still fit.
+    So a lesson that runs again goes on with the same cards, and the ratings still fit.
     """
     folder = Path(folder)
     return (

@@ -142,7 +142,7 @@ def test_a_rating_can_be_changed_and_a_picture_skipped(open_panel, study):
     assert desk.pressed() == {"similarity": "2"}
 
 
-def test_a_rater_goes_on_where_he_stopped(open_panel, study):
+def test_a_rater_goes_on_after_the_last_rating(open_panel, study):
     before = open_ratings(study, "anna")
     for card in study.order("anna")[:4]:
         before.rate(card.name, similarity=1, harmony=2)
