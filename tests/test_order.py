@@ -16,15 +16,15 @@ from dp_helpers import MODULES
 PACKAGE = Path(dp_helpers.__file__).parent
 README = PACKAGE.parent / "README.md"
 MOST_LINES = 250
-TO_LOOK_AT = ("plots", "charts", "widgets.canvas", "widgets.panels", "widgets.predict", "widgets.upload")
+TO_LOOK_AT = {"plots", "charts", *(module for module in MODULES if module.startswith("widgets."))}
 MAY_LOOK = {
     *TO_LOOK_AT,
+    *(module for module in MODULES if module.startswith("commands.")),
     "evaluation.report",
     "evaluation.ablation_report",
     "course",
     "demo",
     "check",
-    "commands.masks",
     "__main__",
 }
 

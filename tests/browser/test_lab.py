@@ -58,7 +58,7 @@ def lab(browser, workplace, tmp_path):
         os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
     )
     settings = tmp_path / "JUPYTER_CONFIG_DIR" / NO_NEWS
-    settings.parent.mkdir(parents=True)
+    settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     log = tmp_path / "server.log"
     with log.open("w") as output:
