@@ -23,7 +23,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from .device import inference_dtype, pick_device
-from .errors import InputError
+from .errors import InputError, note
 from .files import find_data
 from .presets import Preset
 
@@ -160,6 +160,7 @@ def load_trainable(
 
 def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
     """Return token ids (prompts, model_max_length), padded to full length as the pipeline pads them."""
+    say_what_is_cut(tokenizer, prompts)
     return tokenizer(
         prompts,
         padding="max_length",
@@ -167,6 +168,16 @@ def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
         truncation=True,
         return_tensors="pt",
     ).input_ids
+
+
+def say_what_is_cut(tokenizer: CLIPTokenizer, prompts: list[str]) -> None:
+    """Tell which words of a prompt the model will not read, because the prompt is longer than its tokenizer allows."""
+    room = tokenizer.model_max_length - 2  # the first and the last token mark start and end
+    for prompt in prompts:
+        ids = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
+        if len(ids) > room:
+            lost = tokenizer.decode(ids[room:]).strip()
+            note(f"The model reads {room} tokens, but {prompt!r} has {len(ids)}: {lost!r} at its end is not read.")
 
 
 def finish(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
