@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
         with warnings.catch_warnings():
-            show_notes()
+            show_notes(once=True)
             options = _parser().parse_args(arguments)
             options.words = sys.argv[1:] if arguments is None else arguments
             return options.command(options) or 0

@@ -23,14 +23,20 @@ def note(sentence: str) -> None:
     warnings.warn(sentence, Note, stacklevel=3)
 
 
-def show_notes() -> None:
-    """Show every `Note` from now on as one plain line on stderr, without file and line number."""
+def show_notes(*, once: bool = False) -> None:
+    """Show every `Note` from now on as one plain line on stderr, without file and line number.
+
+    Args:
+        once: do not repeat a line, as a command paints many pictures with one prompt.
+    """
     warnings.simplefilter("always", Note)
-    show = warnings.showwarning
+    show, said = warnings.showwarning, set()
 
     def show_plainly(message, category, filename, lineno, file=None, line=None) -> None:
         if issubclass(category, Note):
-            print(f"dp_helpers: {message}", file=file or sys.stderr, flush=True)
+            if not (once and str(message) in said):
+                print(f"dp_helpers: {message}", file=file or sys.stderr, flush=True)
+            said.add(str(message))
         else:
             show(message, category, filename, lineno, file, line)
 

@@ -112,7 +112,7 @@ class Painter:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         seed = presets.checked_seed(seed)
-        models.say_what_is_cut(self.pipe.tokenizer, [prompt, negative_prompt or ""])
+        models.say_what_is_not_read(self.pipe.tokenizer, [prompt, negative_prompt or ""])
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         output = self.pipe(
@@ -198,9 +198,13 @@ def load_painter(
         run: a run, or the folder of a saved one; its prompt becomes the painter's. None: the base model as it is,
             without a prompt of its own.
         device: the GPU if there is one, unless given.
+
+    Raises:
+        InputError: the preset has another model than the run, or one that is not for inpainting.
     """
     if isinstance(run, (str, Path)):
         run = load_run(run)
+    models.check_unet(preset, run and run.unet)
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)
     pipe = models.load_pipeline(preset, device=device, unet=run.unet, text_encoder=run.text_encoder)

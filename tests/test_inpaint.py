@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dp_helpers import finetune, inpaint, presets
+from dp_helpers import finetune, inpaint, models, presets
 from dp_helpers.errors import InputError, Note
 
 
@@ -83,6 +83,19 @@ def test_a_run_brings_its_modules_and_its_prompt(preset, item, photo, mask, pain
     in_pipe, in_base = taught.pipe.unet.state_dict(), painter.pipe.unet.state_dict()
     assert all(torch.equal(value.float(), trained[name]) for name, value in in_pipe.items())
     assert any((value - trained[name]).abs().max() > 1e-4 for name, value in in_base.items())
+
+
+def test_a_run_of_another_model_is_refused(preset, item, tmp_path):
+    run = finetune.finetune(item, item.own_masks, preset, steps=1, output_dir=tmp_path / "run", progress=False)
+    run.unet.register_to_config(sample_size=64)
+    with pytest.raises(InputError, match="run was fine-tuned with another model than that of preset"):
+        inpaint.load_painter(preset, run, device="cpu")
+
+
+def test_a_model_that_is_not_for_inpainting_is_refused(preset, monkeypatch):
+    monkeypatch.setattr(models, "load_config", lambda *_, **__: {"in_channels": 4})
+    with pytest.raises(InputError, match="has 4 input channels, but Eq. 2 needs the 9"):
+        inpaint.load_painter(preset, device="cpu")
 
 
 @pytest.mark.parametrize(("strength", "steps"), [(1.0, 4), (0.5, 2)])
