@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
+from typing import NoReturn
 
 from .commands import check, demo, evaluate, finetune, inpaint, masks, study
-from .errors import InputError
+from .errors import InputError, show_notes
 
 COMMANDS = (demo, masks, finetune, inpaint, evaluate, study, check)  # in the order in which --help lists them
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    options.words = sys.argv[1:] if arguments is None else arguments
     try:
-        return options.command(options) or 0
+        with warnings.catch_warnings():
+            show_notes(once=True)
+            options = _parser().parse_args(arguments)
+            options.words = sys.argv[1:] if arguments is None else arguments
+            return options.command(options) or 0
     except InputError as error:
         print(f"dp_helpers: {error}", file=sys.stderr)
         return 2
@@ -29,8 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tell a mistake in the arguments in one sentence, as every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`.")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dp_helpers", description="Paint a catalogue product into a photo.")
+    parser = _Parser(prog="dp_helpers", description="Paint a catalogue product into a photo.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add(commands)

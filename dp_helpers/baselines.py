@@ -22,7 +22,7 @@ from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageE
 from PIL import Image
 from transformers import CLIPImageProcessor
 
-from . import inpaint, masks, models, presets, squares
+from . import colors, inpaint, masks, models, presets, squares
 from .catalog import Item
 from .device import inference_dtype, pick_device
 from .errors import InputError
@@ -98,6 +98,7 @@ class ExamplePainter:
             InputError: as for `inpaint.Painter`, or there is no such example.
         """
         chosen = presets.change(self.preset, inpaint=settings).inpaint
+        seed = presets.checked_seed(seed)
         example = self.examples[_checked_variant(variant, self.variants)]
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = inpaint.cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
@@ -176,9 +177,10 @@ class PastePainter:
         scale = min((right - left) / cutout.width, (bottom - top) / cutout.height)
         size = tuple(max(1, round(side * scale)) for side in cutout.size)
         scaled = cutout.resize(size, Image.LANCZOS)
-        layer = square.photo.copy()
-        layer.paste(scaled, ((left + right - size[0]) // 2, (top + bottom - size[1]) // 2), scaled)
-        return square.paste(squares.cut(layer, square.box), {"seed": seed, "variant": variant})
+        layer = colors.to_srgb(squares.cut(square.photo, square.box))
+        corner = (left + right - size[0]) // 2 - square.box[0], (top + bottom - size[1]) // 2 - square.box[1]
+        layer.paste(scaled, corner, scaled)
+        return square.paste(layer, {"seed": seed, "variant": variant})
 
 
 def paste_in(preset: Preset, item: Item, object_masks: Sequence[Image.Image]) -> PastePainter:

@@ -1,25 +1,24 @@
 """Load and check items (catalogue photos) and contexts (the photo to paint into).
 
-Photos become PIL images in RGB: upright as the EXIF tag says, transparency on white, and item photos padded to a
+Photos become PIL images in RGB and sRGB, upright, transparency on white (`pictures`), and item photos are padded to a
 square on white. Masks become PIL mode "L", 255 = repaint, 0 = keep.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from .errors import InputError
-from .masks import binary
-from .squares import flatten, pad_to_square
-
-MIN_PHOTOS = 2  # a single view does not show what stays the same from view to view
-MASK_ENDING = ".mask.png"
+from .colors import to_srgb
+from .errors import InputError, note
+from .listing import Listing, list_folder
+from .pictures import known_endings, read_mask, read_photo
+from .squares import pad_to_square
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Item:
     name: str
     class_noun: str
     photos: list[Image.Image]
-    own_masks: list[Image.Image | None]  # the user's own object masks, from files NAME.mask.png
+    own_masks: list[Image.Image | None]  # the user's own object masks, see `listing`
     paths: list[Path]
     title: str = ""
     info: dict[str, Any] = field(default_factory=dict)  # contents of item.json
@@ -56,37 +55,41 @@ def load_item(folder: str | Path, class_noun: str | None = None) -> Item:
     Args:
         folder: holds ``photos/`` and ``item.json`` with at least ``class_noun``. With ``class_noun`` as an
             argument a plain folder of photos is enough. A file ``NAME.mask.png`` next to the photo NAME is its
-            object mask.
+            object mask. A line on stderr says what is left out and why.
         class_noun: the kind of product, for example "armchair"; wins over ``item.json``.
 
     Raises:
-        InputError: no folder, fewer than two photos, an unreadable photo, or no class noun.
+        InputError: no folder, no photo, an unreadable photo or mask, or no class noun.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"There is no item folder {folder}: name a folder of photos or an item of data/catalog.")
     info = _load_json(folder / "item.json")
-    noun = " ".join((class_noun or str(info.get("class_noun") or "")).split())
-    if not noun:
+    noun = class_noun or info.get("class_noun") or ""
+    if not isinstance(noun, str) or not noun.strip():
         raise InputError(
             f'{folder} has no class noun: write one into its item.json, for example {{"class_noun": "armchair"}}.'
         )
-    paths = _photo_paths(folder / "photos" if (folder / "photos").is_dir() else folder)
-    photos = [load_photo(path) for path in paths]
-    masks = [_own_mask(path, photo.size) for path, photo in zip(paths, photos, strict=True)]
+    listing = list_folder(folder / "photos" if (folder / "photos").is_dir() else folder)
+    photos = [load_photo(path) for path in listing.photos]
+    masks = [
+        load_mask(listing.masks[path], photo.size) if path in listing.masks else None
+        for path, photo in zip(listing.photos, photos, strict=True)
+    ]
+    _say(folder, listing, photos)
     return Item(
         name=folder.resolve().name,
-        class_noun=noun,
+        class_noun=" ".join(noun.split()),
         photos=[pad_to_square(photo) for photo in photos],
         own_masks=[mask and pad_to_square(mask, 0) for mask in masks],
-        paths=paths,
+        paths=listing.photos,
         title=str(info.get("title", "")),
         info=info,
     )
 
 
 def load_context(folder: str | Path) -> Context:
-    """Load a context: ``photo.png`` (or .jpg ...), ``masks/*.png`` and, if there is one, ``context.json``.
+    """Load a context: ``photo.png`` (or .jpg ...), ``masks/NAME.png`` and, if there is one, ``context.json``.
 
     Raises:
         InputError: no folder, no photo, or a mask of another size than the photo.
@@ -94,87 +97,71 @@ def load_context(folder: str | Path) -> Context:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"There is no context folder {folder}: name a folder with photo.png and masks/.")
-    candidates = sorted(path for path in folder.glob("photo.*") if _is_image(path))
+    candidates = _pictures(folder, "photo.*")
     if not candidates:
         raise InputError(f"{folder} holds no photo: put photo.png or photo.jpg there.")
     photo, info = load_photo(candidates[0]), _load_json(folder / "context.json")
-    masks = {path.stem: load_mask(path, photo.size) for path in sorted((folder / "masks").glob("[!.]*.png"))}
-    return Context(folder.resolve().name, photo, masks, str(info.get("kind", "")), tuple(info.get("fits", ())))
+    masks = {path.stem: load_mask(path, photo.size) for path in _pictures(folder / "masks", "[!.]*")}
+    fits = info.get("fits", [])
+    if not isinstance(fits, list) or not all(isinstance(noun, str) for noun in fits):
+        raise InputError(f'{folder / "context.json"} has fits {fits!r}, but it must be a list such as ["armchair"].')
+    return Context(folder.resolve().name, photo, masks, str(info.get("kind", "")), tuple(fits))
 
 
 def load_photo(path: str | Path) -> Image.Image:
-    """Load a photo as RGB, upright, with transparency on white, from any format that PIL reads.
+    """Load a photo as models see it: RGB in sRGB, upright, with transparency on white.
+
+    `pictures.read_photo` reads it in its own colours instead.
 
     Raises:
-        InputError: there is no such file, or it is not a picture.
+        InputError: as `pictures.read_photo`.
     """
-    image = _open(path)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):  # 16 bits a channel: PIL clips, it does not scale
-        image = Image.fromarray((np.asarray(image, dtype=np.float32) / 257).clip(0, 255).astype(np.uint8))
-    return flatten(image)
+    return to_srgb(read_photo(path))
 
 
 def load_mask(path: str | Path, size: tuple[int, int]) -> Image.Image:
-    """Load a mask as mode "L" with the values 0 and 255 (255 = repaint), as `masks.binary` makes it.
+    """Load a mask as mode "L" with the values 0 and 255 (255 = repaint), as `pictures.read_mask` reads it.
 
     Args:
         path: any picture.
         size: (width, height) of its photo, which the mask must have.
 
     Raises:
-        InputError: no such file, another size than the photo, or nothing marked.
+        InputError: as `pictures.read_mask`.
     """
-    image = _open(path)
-    if image.size != tuple(size):
+    return read_mask(path, size)
+
+
+def _say(folder: Path, listing: Listing, photos: list[Image.Image]) -> None:
+    """Say what is left out of an item's folder, and what is odd about its photos. Refuse a folder without photos."""
+    if not photos:
         raise InputError(
-            f"The mask {path} is {image.width} x {image.height} pixels "
-            f"but its photo is {size[0]} x {size[1]}: make them the same size."
+            f"{folder} holds {listing}: fine-tuning needs photos of the product, better 5 to 8 from different angles; "
+            "add some as JPEG, PNG or WebP."
         )
-    mask = binary(image)
-    if mask.getbbox() is None:
-        raise InputError(f"The mask {path} is empty: paint the region to fill in white (255) on black (0).")
-    return mask
+    if listing.left_out:
+        note(f"{folder} holds {listing}.")
+    if len(photos) == 1:
+        note(f"{folder} holds one photo: the model cannot learn what the other sides look like; better 5 to 8.")
+    first: dict[bytes, str] = {}
+    for path, photo in zip(listing.photos, photos, strict=True):
+        same = first.setdefault(hashlib.sha256(photo.tobytes()).digest(), path.name)
+        if same != path.name:
+            note(f"{folder}: {path.name} is the same picture as {same}; both are used.")
 
 
-def _photo_paths(folder: Path) -> list[Path]:
-    """Return the photos of a folder by name, without hidden files, folders, masks and everything else."""
-    paths = sorted(path for path in folder.iterdir() if _is_image(path))
-    found = f"{len(paths)} photo{'' if len(paths) == 1 else 's'}"
-    if len(paths) < MIN_PHOTOS:
-        raise InputError(
-            f"{folder} holds {found}, but fine-tuning needs at least {MIN_PHOTOS} (better 5 to 8) "
-            "from different angles: add some as PNG, JPEG or WebP."
-        )
-    return paths
-
-
-def _is_image(path: Path) -> bool:
-    known = Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN
-    hidden = path.name.startswith(".")
-    return known and not hidden and path.is_file() and not path.name.endswith(MASK_ENDING)
-
-
-def _own_mask(photo: Path, size: tuple[int, int]) -> Image.Image | None:
-    path = photo.with_name(photo.stem + MASK_ENDING)
-    return load_mask(path, size) if path.is_file() else None
-
-
-def _open(path: str | Path) -> Image.Image:
-    if not Path(path).is_file():
-        raise InputError(f"There is no picture {path}: check the path.")
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture: save it again as PNG or JPEG.") from error
+def _pictures(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_file() and path.suffix.lower() in known_endings())
 
 
 def _load_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        info = json.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply: keep it to one object.") from error
+    except (ValueError, OSError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(info, dict):
         raise InputError(f'{path} must hold one JSON object such as {{"class_noun": "armchair"}}.')

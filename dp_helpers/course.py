@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from . import __version__
-from .errors import InputError
+from .errors import InputError, show_notes
 
 _KEPT = ("torch", "ipywidgets")  # never replaced on Colab: torch fits the driver there, ipywidgets fits the page
 _EXTRA = "notebooks"
@@ -49,6 +49,7 @@ def set_up(root: str | Path, version: str) -> None:
             f".venv, or run `{sys.executable} -m pip install -r {root / 'requirements.txt'}` and restart the kernel."
         )
     quiet()
+    show_notes()
     show_figures()
     print(f"DreamPaint {__version__} is ready.")
 

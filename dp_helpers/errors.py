@@ -1,4 +1,9 @@
-"""The one error for mistakes that the user can fix."""
+"""The one error for mistakes that the user can fix, and notes on what was done with their input."""
+
+from __future__ import annotations
+
+import sys
+import warnings
 
 
 class InputError(ValueError):
@@ -7,3 +12,32 @@ class InputError(ValueError):
     The message is one sentence. It says where the mistake is, what was found, what is accepted, and what to
     do next.
     """
+
+
+class Note(UserWarning):
+    """A warning that tells the user in one sentence what was done with their input, for example what was left out."""
+
+
+def note(sentence: str) -> None:
+    """Tell the user something as a `Note`."""
+    warnings.warn(sentence, Note, stacklevel=3)
+
+
+def show_notes(*, once: bool = False) -> None:
+    """Show every `Note` from now on as one plain line on stderr, without file and line number.
+
+    Args:
+        once: do not repeat a line, as a command paints many pictures with one prompt.
+    """
+    warnings.simplefilter("always", Note)
+    show, said = warnings.showwarning, set()
+
+    def show_plainly(message, category, filename, lineno, file=None, line=None) -> None:
+        if issubclass(category, Note):
+            if not (once and str(message) in said):
+                print(f"dp_helpers: {message}", file=file or sys.stderr, flush=True)
+            said.add(str(message))
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show_plainly

@@ -72,7 +72,7 @@ def finetune(
         KeyboardInterrupt: the run was stopped.
     """
     _check(item, object_masks)
-    preset = presets.change(preset, finetune=settings)
+    preset, seed = presets.change(preset, finetune=settings), presets.checked_seed(seed)
     checkpoints = _checkpoints(output_dir, resume, preset, runs.made_from(item, preset, seed))
     started = time.perf_counter()
     # The VAE is not kept: it is gone from memory before training begins.

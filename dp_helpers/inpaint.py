@@ -19,8 +19,10 @@ from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, ImageChops, PngImagePlugin
 
 from . import masks, matte, models, presets
-from .errors import InputError
+from .colors import as_photo, levels, like, to_srgb
+from .errors import InputError, note
 from .files import check_can_write, whole_file
+from .pictures import check_mask_size, note_soft
 from .presets import Preset
 from .runs import Run, load_run
 from .squares import Box, cut, paste_back, square_around
@@ -45,19 +47,20 @@ class Square:
     mask: Image.Image  # the photo's size, with the values 0 and 255
     box: Box  # where the square is in the photo
     feather: float  # share of the square's side
+    soft: Image.Image | None = None  # the photo's size: the grey levels of a soft mask, instead of a feather
 
     def paste(
         self, painted: Image.Image, parameters: dict[str, Any], product_matte: Image.Image | None = None
     ) -> Result:
         """Put the painted square into the photo under the feathered mask, and under the matte if there is one."""
         side = self.box[2] - self.box[0]
-        blend = masks.feather(self.mask, self.feather * side)
+        blend = self.soft or masks.feather(self.mask, self.feather * side)
         if product_matte is not None:
             whole = Image.new("L", self.photo.size, 0)
             whole.paste(product_matte.resize((side, side), Image.BILINEAR), self.box[:2])
             blend = ImageChops.multiply(blend, whole)
         parameters = {**parameters, "resolution": self.image.width, "box": list(self.box)}
-        return Result(paste_back(self.photo, painted, blend, self.box), parameters, painted)
+        return Result(paste_back(self.photo, like(self.photo, painted), blend, self.box), parameters, painted)
 
 
 @dataclass
@@ -90,8 +93,10 @@ class Painter:
         """Repaint the part of the photo under the mask.
 
         Args:
-            image: RGB photo of any size and shape.
-            mask_image: mode "L", the photo's size, 255 = repaint.
+            image: photo of any size and shape. What is not painted keeps its values, mode and colour profile; see
+                `colors.as_photo`.
+            mask_image: a picture of the photo's size, white = repaint. Grey is split at 128, unless ``soft_mask`` is
+                set.
             seed: the same seed gives the same picture on the same machine.
             prompt: the painter's own unless given; more words may follow it (section 6).
             negative_prompt: guidance leads away from it; the empty prompt unless given.
@@ -106,6 +111,8 @@ class Painter:
         if prompt is None:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen = presets.change(self.preset, inpaint=settings).inpaint
+        seed = presets.checked_seed(seed)
+        models.say_what_is_not_read(self.pipe.tokenizer, [prompt, negative_prompt or ""])
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         output = self.pipe(
@@ -153,26 +160,32 @@ def cut_square(
     The mask's specks do not widen the square. A warning says so if some of them are outside it.
 
     Args:
-        image: RGB photo of any size and shape.
-        mask_image: mode "L", the photo's size, 255 = repaint.
-        settings: supplies ``crop_scale`` and ``feather``.
+        image: photo of any size, shape and mode.
+        mask_image: a picture of the photo's size, white = repaint.
+        settings: supplies ``crop_scale``, ``feather`` and ``soft_mask``.
         resolution: side of the square that the model paints, in pixels.
         cell: pixels a side of one latent pixel. The model's mask fills every cell that the mask touches.
 
     Raises:
-        InputError: the photo is not RGB, mask and photo differ in size, or the mask is empty.
+        InputError: photo or mask is not a picture, they differ in size, or the mask is empty.
     """
-    mask = _checked_mask(image, mask_image)
-    box = square_around(masks.without_specks(mask).getbbox(), image.size, settings.crop_scale)
-    seen = cut(image, box).resize((resolution, resolution), Image.LANCZOS)
+    photo, grey = as_photo(image), levels(mask_image)
+    check_mask_size(grey.size, photo.size)
+    mask = grey.point(lambda value: 255 if value >= (1 if settings.soft_mask else 128) else 0)
+    if mask.getbbox() is None:
+        raise InputError("The mask is empty: paint the region to fill in white (255) on black (0).")
+    if not settings.soft_mask:
+        note_soft(grey, "The mask")
+    box = square_around(masks.without_specks(mask).getbbox(), photo.size, settings.crop_scale)
+    seen = to_srgb(cut(photo, box)).resize((resolution, resolution), Image.LANCZOS)
     hidden = cut(mask, box, outside=0)
     if left_out := mask.histogram()[255] - hidden.histogram()[255]:
-        warnings.warn(
+        note(
             f"{left_out} pixels of the mask are specks far from the rest and stay as they are: paint them larger, or "
-            "erase them.",
-            stacklevel=3,
+            "erase them."
         )
-    return Square(seen, masks.snap(hidden, resolution, cell), image, mask, box, settings.feather)
+    soft = grey if settings.soft_mask else None
+    return Square(seen, masks.snap(hidden, resolution, cell), photo, mask, box, settings.feather, soft)
 
 
 def load_painter(
@@ -185,9 +198,13 @@ def load_painter(
         run: a run, or the folder of a saved one; its prompt becomes the painter's. None: the base model as it is,
             without a prompt of its own.
         device: the GPU if there is one, unless given.
+
+    Raises:
+        InputError: the preset has another model than the run, or one that is not for inpainting.
     """
     if isinstance(run, (str, Path)):
         run = load_run(run)
+    models.check_unet(preset, run and run.unet)
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)
     pipe = models.load_pipeline(preset, device=device, unet=run.unet, text_encoder=run.text_encoder)
@@ -195,28 +212,18 @@ def load_painter(
 
 
 def save_result(result: Result, path: str | Path) -> Path:
-    """Save the painted photo as PNG, with its parameters as JSON in the text chunk ``dreampaint``."""
+    """Save the painted photo as PNG, with its parameters as JSON in the text chunk ``dreampaint``.
+
+    The photo's colour profile and its resolution in dots per inch go along; its other metadata, such as the place, do
+    not.
+    """
     path = check_can_write(path, suffix=".png")
     text = PngImagePlugin.PngInfo()
-    text.add_itxt("dreampaint", json.dumps(result.parameters, ensure_ascii=False))
+    text.add_itxt("dreampaint", json.dumps(result.parameters, ensure_ascii=False, allow_nan=False))
+    kept = {name: result.image.info[name] for name in ("icc_profile", "dpi") if result.image.info.get(name)}
     with whole_file(path) as temporary:
-        result.image.save(temporary, pnginfo=text)
+        result.image.save(temporary, pnginfo=text, **kept)
     return path
-
-
-def _checked_mask(image: Image.Image, mask_image: Image.Image) -> Image.Image:
-    """Return the mask as 0 and 255, after checking it against the photo."""
-    if image.mode != "RGB":
-        raise InputError(f"The photo has mode {image.mode!r}, but must be RGB: load it with catalog.load_photo.")
-    if mask_image.size != image.size:
-        raise InputError(
-            f"The mask is {mask_image.width} x {mask_image.height} pixels but the photo is "
-            f"{image.width} x {image.height}: make them the same size."
-        )
-    mask_image = masks.binary(mask_image)
-    if mask_image.getbbox() is None:
-        raise InputError("The mask is empty: paint the region to fill in white (255) on black (0).")
-    return mask_image
 
 
 def _reporting(progress: Callable[[int, int], None]):

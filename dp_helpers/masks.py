@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scipy import ndimage
 
+from .colors import levels
 from .errors import InputError
 from .presets import Masks
-from .squares import Box, flatten
+from .squares import Box
 
 SIDES = (0.6, 1.5)  # sides of a rectangle or ellipse, in units of the sides of the product's box
 MARGIN = (0.02, 0.3)  # how much wider and higher than the product's box a box around the whole product is
@@ -29,8 +30,7 @@ _TRIES = 20
 
 def binary(mask: Image.Image) -> Image.Image:
     """Return a mask as mode "L" with the values 0 and 255: grey is split at 128, transparent counts as black."""
-    opaque = flatten(mask, (0, 0, 0)) if mask.has_transparency_data else mask
-    return opaque.convert("L").point(lambda value: 255 if value >= 128 else 0)
+    return levels(mask).point(lambda value: 255 if value >= 128 else 0)
 
 
 def rectangle(size: tuple[int, int], box: Box) -> Image.Image:

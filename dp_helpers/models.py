@@ -23,7 +23,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from .device import inference_dtype, pick_device
-from .errors import InputError
+from .errors import InputError, note
 from .files import find_data
 from .presets import Preset
 
@@ -140,15 +140,11 @@ def load_trainable(
     Raises:
         InputError: the U-Net does not have the nine input channels of an inpainting model.
     """
+    check_unet(preset)
     unet = load(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
     text_encoder = load(preset, "inpainting", CLIPTextModel, subfolder="text_encoder")
     tokenizer = load(preset, "inpainting", CLIPTokenizer, subfolder="tokenizer")
     scheduler = load(preset, "inpainting", DDPMScheduler, subfolder="scheduler")
-    if unet.config.in_channels != 9:
-        raise InputError(
-            f"The U-Net of preset {preset.name!r} has {unet.config.in_channels} input channels, but Eq. 2 "
-            "needs the 9 of an inpainting model: name one in the preset."
-        )
     unet.train()
     text_encoder.train()  # in eval mode gradient checkpointing does nothing for the text encoder
     if preset.finetune.gradient_checkpointing:
@@ -158,8 +154,29 @@ def load_trainable(
     return unet, text_encoder, tokenizer, scheduler
 
 
+def check_unet(preset: Preset, unet: UNet2DConditionModel | None = None) -> None:
+    """Check that the preset's U-Net is one for inpainting, and that a fine-tuned one is of its kind.
+
+    Raises:
+        InputError: it does not have the nine input channels of Eq. 2, or the fine-tuned one differs from it.
+    """
+    own = load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
+    if own["in_channels"] != 9:
+        raise InputError(
+            f"The U-Net of preset {preset.name!r} has {own['in_channels']} input channels, but Eq. 2 "
+            "needs the 9 of an inpainting model: name one in the preset."
+        )
+    kind = ("sample_size", "cross_attention_dim")
+    if unet is not None and any(own.get(name) != unet.config.get(name) for name in kind):
+        raise InputError(
+            f"The run was fine-tuned with another model than that of preset {preset.name!r}: "
+            "paint with the run's own preset."
+        )
+
+
 def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
     """Return token ids (prompts, model_max_length), padded to full length as the pipeline pads them."""
+    say_what_is_not_read(tokenizer, prompts)
     return tokenizer(
         prompts,
         padding="max_length",
@@ -167,6 +184,22 @@ def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
         truncation=True,
         return_tensors="pt",
     ).input_ids
+
+
+def say_what_is_not_read(tokenizer: CLIPTokenizer, prompts: list[str]) -> None:
+    """Tell which words of a prompt the model will not read: those beyond its tokenizer's length, and unknown ones."""
+    room = tokenizer.model_max_length - 2  # the first and the last token mark start and end
+    for prompt in prompts:
+        options = {"add_special_tokens": False, "truncation": False, "verbose": False}
+        ids = tokenizer(prompt, **options).input_ids
+        if tokenizer.unk_token_id in ids:
+            unknown = [
+                word for word in prompt.split() if tokenizer.unk_token_id in tokenizer(word, **options).input_ids
+            ]
+            note(f"The model's tokenizer has no letters for {', '.join(map(repr, unknown))}: they are not read.")
+        if len(ids) > room:
+            lost = tokenizer.decode(ids[room:]).strip()
+            note(f"The model reads {room} tokens, but {prompt!r} has {len(ids)}: {lost!r} at its end is not read.")
 
 
 def finish(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:

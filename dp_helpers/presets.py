@@ -8,6 +8,7 @@ learning rate 5e-6, 512 x 512 pixels, guidance 10).
 
 from __future__ import annotations
 
+import numbers
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -93,6 +94,7 @@ class Inpaint:
     eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it
     crop_scale: float = 2.0  # side of the square that is painted, in units of the mask's longer side
     feather: float = 0.0  # width of the blend inside the mask's edge, share of the painted square
+    soft_mask: bool = False  # the mask's grey levels are the blend, instead of feather; False: they are split at 128
     paste: str = "mask"  # what goes into the photo: all under the mask, or the "product" alone; not in the paper
 
 
@@ -161,6 +163,8 @@ def change(preset: Preset, **changes: Any) -> Preset:
 _SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
 _COUNT = ("at least 1", lambda value: value >= 1)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
+# Those of diffusers.optimization.get_scheduler that need nothing but the warm-up and the number of steps.
+SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial")
 
 
 # What a type cannot say: a table, its settings, what they must be, and the test.
@@ -174,7 +178,11 @@ _RULES = [
     ("masks", "around object_grow", *_SHARE),
     ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
     ("finetune", "steps batch_size views masks_per_view checkpoints_total_limit", *_COUNT),
-    ("finetune", "learning_rate max_grad_norm", "greater than 0", lambda value: value > 0),
+    ("finetune", "max_grad_norm", "greater than 0", lambda value: value > 0),
+    ("finetune", "learning_rate", "greater than 0 and at most 0.1", lambda value: 0 < value <= 0.1),
+    ("finetune", "text_encoder_learning_rate", "between 0 and 0.1", lambda value: value is None or 0 <= value <= 0.1),
+    ("finetune", "snr_gamma", "greater than 0", lambda value: value is None or value > 0),
+    ("finetune", "lr_scheduler", f"one of {', '.join(SCHEDULES)}", SCHEDULES.__contains__),
     ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight checkpointing_steps", *_NOT_NEGATIVE),
     ("finetune", "optimizer", "adamw8bit or adamw", ("adamw8bit", "adamw").__contains__),
     ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
@@ -182,14 +190,26 @@ _RULES = [
     ("finetune", "prompt_dropout", "between 0 and 1 (1 not included)", lambda value: 0 <= value < 1),
     ("finetune", "augment_scale", "two shares, 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
     ("finetune", "augment_shift augment_background", *_SHARE),
-    ("inpaint", "num_inference_steps crop_scale", *_COUNT),
-    ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
+    ("inpaint", "num_inference_steps", "between 1 and 1000", lambda value: 1 <= value <= 1000),
+    ("inpaint", "crop_scale", "between 1 and 10", lambda value: 1 <= value <= 10),
+    ("inpaint", "guidance_scale", "between 0 and 100", lambda value: 0 <= value <= 100),
     ("inpaint", "feather", *_SHARE),
     ("inpaint", "paste", "mask or product", ("mask", "product").__contains__),
     ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
     # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.
     ("inpaint", "eta", "between 0 and 1 (1 not included); 0.99 is as good", lambda value: 0 <= value < 1),
 ]
+
+
+def checked_seed(seed: Any) -> int:
+    """Return a seed as an int.
+
+    Raises:
+        InputError: it is not a whole number from 0 to 2**32 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise InputError(f"The seed is {seed!r}, but must be a whole number from 0 to {2**32 - 1}.")
+    return int(seed)
 
 
 def _checked(preset: Preset, where: str) -> Preset:

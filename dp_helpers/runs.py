@@ -89,12 +89,13 @@ def load_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     record = read_record(folder)
-    options = {"use_safetensors": True, "torch_dtype": getattr(torch, record["preset"]["finetune"]["save_dtype"])}
     try:
+        options = {"use_safetensors": True, "torch_dtype": getattr(torch, record["preset"]["finetune"]["save_dtype"])}
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", **options)
         text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
-    except OSError as error:
-        raise InputError(f"{folder} is not a whole run ({str(error).splitlines()[0]}): fine-tune again.") from error
+    except Exception as error:  # whatever a damaged file raises
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{folder} is not a whole run ({reason}): fine-tune again.") from error
     return Run(unet, text_encoder, record, folder)
 
 

@@ -62,6 +62,7 @@ def probability_maps(
     device = pick_device(device)
     processor, model = _clipseg(preset, str(device))
     prompts = [template.format(class_noun=class_noun) for template in preset.segment.prompts]
+    models.say_what_is_not_read(processor.tokenizer, prompts)
     text = processor.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").to(device)
     maps = []
     for image in images:

@@ -14,14 +14,6 @@ SURROUNDINGS = 4 / 3  # least side of the painted square, in units of the mask's
 _WHITE = (255, 255, 255)
 
 
-def flatten(image: Image.Image, color: tuple[int, int, int] = _WHITE) -> Image.Image:
-    """Return the image as RGB; transparent parts show a plain ``color``."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    canvas = Image.new("RGBA", image.size, (*color, 255))
-    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
-
-
 def pad_to_square(image: Image.Image, color: int | tuple[int, int, int] = _WHITE) -> Image.Image:
     """Put an image in the middle of a square canvas of its longer side."""
     side = max(image.size)
@@ -69,7 +61,9 @@ def cut(image: Image.Image, box: Box, *, outside: int | None = None) -> Image.Im
     options = {"mode": "edge"} if outside is None else {"mode": "constant", "constant_values": outside}
     pixels = np.pad(np.asarray(image), pad, **options)
     top, left = top + before[0], left + before[1]
-    return Image.fromarray(pixels[top : top + box[3] - box[1], left : left + box[2] - box[0]])
+    part = Image.fromarray(pixels[top : top + box[3] - box[1], left : left + box[2] - box[0]])
+    part.info = dict(image.info)  # its colour profile
+    return part
 
 
 def paste_back(image: Image.Image, painted: Image.Image, blend: Image.Image, box: Box) -> Image.Image:
@@ -77,11 +71,11 @@ def paste_back(image: Image.Image, painted: Image.Image, blend: Image.Image, box
 
     Args:
         image: the photo.
-        painted: the square, of any size; it is scaled to ``box``.
+        painted: the square, in the photo's mode, of any size; it is scaled to ``box``.
         blend: mode "L", the photo's size: 255 takes the painted pixel, 0 the photo's own.
         box: where the square was cut out.
     """
-    square = painted.convert("RGB").resize((box[2] - box[0], box[3] - box[1]), Image.LANCZOS)
+    square = painted.resize((box[2] - box[0], box[3] - box[1]), Image.LANCZOS)
     layer = image.copy()
     layer.paste(square, box[:2])
     return Image.composite(layer, image, blend)

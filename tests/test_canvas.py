@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dp_helpers.errors import InputError
+from dp_helpers.errors import InputError, Note
 from dp_helpers.widgets import canvas as canvas_module
 from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 
@@ -78,11 +78,21 @@ def test_observers_hear_of_every_change_once(photo, mask):
     assert [np.asarray(each).mean() for each in heard] == [np.asarray(mask).mean(), 255]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_masks_of_any_mode_become_hard(photo, mask, mode):
     canvas = MaskCanvas(photo)
     canvas.set_mask(mask.convert("RGB").convert(mode))
     assert_same(canvas.mask, mask)
+
+
+@pytest.mark.parametrize(("values", "factor"), [(np.uint16, 257), (np.int32, 1), (np.float32, 1 / 255)])
+def test_deep_masks_and_photos_are_read_in_all_their_levels(photo, mask, values, factor):
+    deep = Image.fromarray((np.asarray(mask) * float(factor)).astype(values))
+    with pytest.warns(Note, match="is read with 8"):
+        canvas = MaskCanvas(deep, deep)
+    assert_same(canvas.mask, mask)
+    shown = np.asarray(picture(canvas.photo_data_url, JPEG).convert("L"))
+    assert abs(shown.astype(int) - np.asarray(mask)).mean() < 3
 
 
 def test_grey_is_split_at_the_middle_and_transparent_is_black(photo):
@@ -190,9 +200,7 @@ def test_a_photo_must_be_a_picture(not_a_photo):
     assert "load_photo" in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "not_a_mask", ["mask.png", np.zeros((70, 90)), Image.new("F", (90, 70)), Image.new("I", (90, 70))]
-)
+@pytest.mark.parametrize("not_a_mask", ["mask.png", np.zeros((70, 90)), 7, (90, 70)])
 def test_a_mask_must_be_a_black_and_white_picture(photo, mask, not_a_mask):
     canvas = MaskCanvas(photo, mask)
     with pytest.raises(InputError, match="The mask must be a PIL image"):

@@ -8,7 +8,7 @@ from PIL import Image
 from tools.family import make_item, product_photo
 
 from dp_helpers import catalog
-from dp_helpers.errors import InputError
+from dp_helpers.errors import InputError, Note
 
 
 def test_load_item(item):
@@ -27,7 +27,8 @@ def test_stray_files_are_passed_over(item_folder):
     product_photo(0).save(photos / ".hidden.png")
     (photos / "notes.txt").write_text("not a photo")
     (photos / "Thumbs.db").write_bytes(b"\0")
-    assert len(catalog.load_item(item_folder).photos) == 3
+    with pytest.warns(Note, match="holds 3 photos, 3 with a mask of its own; left out: notes.txt .not a picture..$"):
+        assert len(catalog.load_item(item_folder).photos) == 3
 
 
 def test_a_plain_folder_of_many_formats(tmp_path):
@@ -63,11 +64,18 @@ def test_any_mode_becomes_rgb(tmp_path, mode):
     assert loaded.mode == "RGB" and min(loaded.getpixel((4, 4))) >= 250
 
 
-@pytest.mark.parametrize(("count", "words"), [(0, "0 photos"), (1, "1 photo,")])
-def test_too_few_photos(tmp_path, count, words):
-    folder = make_item(tmp_path / "few", count)
-    with pytest.raises(InputError, match=words):
-        catalog.load_item(folder)
+def test_no_photos_are_refused_and_one_is_said(tmp_path):
+    with pytest.raises(InputError, match="holds 0 photos"):
+        catalog.load_item(make_item(tmp_path / "none", 0))
+    with pytest.warns(Note, match="holds one photo"):
+        assert len(catalog.load_item(make_item(tmp_path / "one", 1)).photos) == 1
+
+
+@pytest.mark.parametrize("fits", ['"sofa"', "[1]", "null"])
+def test_fits_must_be_a_list_of_nouns(context_folder, fits):
+    (context_folder / "context.json").write_text(f'{{"fits": {fits}}}')
+    with pytest.raises(InputError, match="fits .* but it must be a list"):
+        catalog.load_context(context_folder)
 
 
 @pytest.mark.parametrize("info", [{}, {"class_noun": ""}, {"class_noun": None}, {"class_noun": "  "}])

@@ -1,6 +1,7 @@
 """Painting: photos of any shape, same seed same picture, and not a pixel touched outside the mask."""
 
 import json
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dp_helpers import finetune, inpaint, presets
-from dp_helpers.errors import InputError
+from dp_helpers import finetune, inpaint, models, presets
+from dp_helpers.errors import InputError, Note
 
 
 @pytest.mark.parametrize("size", [(90, 70), (70, 90), (32, 32), (20, 200), (31, 33)])
@@ -47,7 +48,7 @@ def test_every_setting_reaches_the_pipeline(painter, photo, mask, monkeypatch):
         seen.append(options)
         return SimpleNamespace(images=[Image.new("RGB", (32, 32))], nsfw_content_detected=None)
 
-    for name in ("unet", "vae_scale_factor"):
+    for name in ("unet", "vae_scale_factor", "tokenizer"):
         setattr(pipe, name, getattr(painter.pipe, name))
     settings = {"guidance_scale": 4.0, "num_inference_steps": 7, "strength": 0.5, "eta": 0.3}
     texts = {"prompt": "a sks mug from the left", "negative_prompt": "a photo"}
@@ -84,6 +85,19 @@ def test_a_run_brings_its_modules_and_its_prompt(preset, item, photo, mask, pain
     assert any((value - trained[name]).abs().max() > 1e-4 for name, value in in_base.items())
 
 
+def test_a_run_of_another_model_is_refused(preset, item, tmp_path):
+    run = finetune.finetune(item, item.own_masks, preset, steps=1, output_dir=tmp_path / "run", progress=False)
+    run.unet.register_to_config(sample_size=64)
+    with pytest.raises(InputError, match="run was fine-tuned with another model than that of preset"):
+        inpaint.load_painter(preset, run, device="cpu")
+
+
+def test_a_model_that_is_not_for_inpainting_is_refused(preset, monkeypatch):
+    monkeypatch.setattr(models, "load_config", lambda *_, **__: {"in_channels": 4})
+    with pytest.raises(InputError, match="has 4 input channels, but Eq. 2 needs the 9"):
+        inpaint.load_painter(preset, device="cpu")
+
+
 @pytest.mark.parametrize(("strength", "steps"), [(1.0, 4), (0.5, 2)])
 def test_progress_can_be_followed(painter, photo, mask, strength, steps):
     seen = []
@@ -103,6 +117,11 @@ def test_eta_draws_new_noise_in_each_step(painter, photo, mask):
         ({"eta": -0.1}, "inpaint.eta is -0.1"),
         ({"eta": 1.0}, "inpaint.eta is 1.0"),
         ({"num_inference_steps": 2, "strength": 0.3}, "no step"),
+        ({"crop_scale": 0.5}, "inpaint.crop_scale is 0.5, but must be between 1 and 10"),
+        ({"guidance_scale": float("inf")}, "guidance_scale is inf"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan"),
+        ({"guidance_scale": 1000}, "between 0 and 100"),
+        ({"num_inference_steps": 2000}, "between 1 and 1000"),
         ({"guidance": 7}, "unknown key 'inpaint.guidance'; accepted are .*guidance_scale"),
         ({"steps": 7}, "unknown key 'inpaint.steps'"),
         ({"num_inference_steps": "many"}, "num_inference_steps is 'many'"),
@@ -128,9 +147,28 @@ def test_bad_masks(painter, photo):
             painter(photo, mask)
 
 
-def test_a_photo_must_be_rgb(painter, photo, mask):
-    with pytest.raises(InputError, match="mode 'L', but must be RGB"):
-        painter(photo.convert("L"), mask)
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_a_photo_of_another_mode_keeps_it(painter, photo, mask, mode):
+    given = photo.convert(mode)
+    result, outside = painter(given, mask).image, np.asarray(mask) == 0
+    assert result.mode == mode and (np.asarray(result)[outside] == np.asarray(given)[outside]).all()
+    assert (np.asarray(result)[~outside] != np.asarray(given)[~outside]).any()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
+def test_odd_seeds_are_refused(painter, photo, mask, seed):
+    with pytest.raises(InputError, match="^The seed is .*, but must be a whole number from 0 to 4294967295"):
+        painter(photo, mask, seed=seed)
+
+
+def test_a_prompt_that_is_too_long_is_said(painter, photo, mask):
+    with pytest.warns(Note, match="The model reads 10 tokens, but 'a .*' has .*: .*mug.* at its end is not read"):
+        painter(photo, mask, prompt="a " * 10 + "mug")
+    with pytest.warns(Note, match="at its end is not read"):
+        painter(photo, mask, negative_prompt="a " * 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        painter(photo, mask, prompt="a " * 9 + "mug")
 
 
 def test_a_grey_mask_is_split_as_everywhere(painter, photo):

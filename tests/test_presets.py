@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from diffusers.optimization import get_scheduler
 
 from dp_helpers import presets
 from dp_helpers.errors import InputError
@@ -94,6 +96,11 @@ def test_a_changed_preset_differs_in_the_settings_given_and_the_original_in_none
         ({"finetune": {"steps": None}}, "finetune.steps is None"),
         ({"finetune": {"steps": 0}}, "at least 1"),
         ({"finetune": {"learning_rate": 0}}, "finetune.learning_rate is 0.0, but must be greater than 0"),
+        ({"finetune": {"learning_rate": 1000}}, "greater than 0 and at most 0.1"),
+        ({"finetune": {"text_encoder_learning_rate": -1e-4}}, "text_encoder_learning_rate is -0.0001, but must be"),
+        ({"finetune": {"text_encoder_learning_rate": 5}}, "text_encoder_learning_rate is 5.0, but must be between 0"),
+        ({"finetune": {"snr_gamma": 0}}, "snr_gamma is 0.0, but must be greater than 0"),
+        ({"finetune": {"lr_scheduler": "cosin"}}, "lr_scheduler is 'cosin', but must be one of constant, .*cosine"),
         ({"finetune": {"gradient_checkpointing": 1}}, "true or false"),
         ({"finetune": {"augment_scale": [0.9, 0.5]}}, "the smaller first"),
         ({"finetune": {"augment_scale": [0.5]}}, "augment_scale"),
@@ -124,10 +131,10 @@ def test_a_folder_is_not_taken_for_text(tmp_path):
 def test_numpys_numbers_are_numbers():
     changed = presets.change(
         presets.load("tiny"),
-        finetune={"steps": np.int64(7), "learning_rate": np.float32(0.5)},
+        finetune={"steps": np.int64(7), "learning_rate": np.float32(0.0625)},
         inpaint={"guidance_scale": np.int32(3)},
     )
-    assert (changed.finetune.steps, changed.finetune.learning_rate, changed.inpaint.guidance_scale) == (7, 0.5, 3.0)
+    assert (changed.finetune.steps, changed.finetune.learning_rate, changed.inpaint.guidance_scale) == (7, 0.0625, 3.0)
     kinds = [type(changed.finetune.steps), type(changed.finetune.learning_rate), type(changed.inpaint.guidance_scale)]
     assert kinds == [int, float, float]  # run.json holds them
     with pytest.raises(InputError, match="finetune.steps"):
@@ -163,3 +170,16 @@ def test_none_is_taken_where_a_setting_may_be_left_out():
 def test_importing_the_presets_and_the_catalogue_loads_no_torch():
     code = "import dp_helpers, dp_helpers.presets, dp_helpers.catalog, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", presets.SCHEDULES)
+def test_the_library_knows_every_schedule(name):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    assert get_scheduler(name, optimizer, num_warmup_steps=1, num_training_steps=3).get_last_lr()
+
+
+def test_seeds_are_checked():
+    assert [presets.checked_seed(seed) for seed in (0, np.int64(7), 2**32 - 1)] == [0, 7, 2**32 - 1]
+    for seed in (-1, 2**32, 1.0, "1", None, True):
+        with pytest.raises(InputError, match="^The seed is"):
+            presets.checked_seed(seed)

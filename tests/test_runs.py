@@ -116,6 +116,21 @@ def test_a_run_without_its_weights_is_told(run, tmp_path):
         runs.load_run(folder)
 
 
+@pytest.mark.parametrize("damage", ["cut", "text", "dtype"])
+def test_a_half_written_run_is_told(run, tmp_path, damage):
+    folder = runs.save_run(replace(run), tmp_path / "run")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "text":
+        (folder / "unet" / "config.json").write_text("{")
+    else:
+        (folder / "run.json").write_text(json.dumps(run.record | {"preset": {"source": "tiny"}}))
+    with pytest.raises(InputError, match="is not a whole run") as caught:
+        runs.load_run(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_optional_library_that_is_missing_has_no_version(monkeypatch):
     def version(name):
         if name == "bitsandbytes":

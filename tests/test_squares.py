@@ -7,35 +7,6 @@ from PIL import Image
 from dp_helpers import squares
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK"])
-def test_an_opaque_picture_becomes_rgb(mode):
-    image = Image.new("RGB", (4, 4), "white").convert(mode)
-    flat = squares.flatten(image, (0, 0, 0))
-    assert flat.mode == "RGB" and flat.getextrema() == ((255, 255),) * 3
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_shows_the_color_and_half_of_it_a_blend(mode):
-    image = Image.new("RGBA", (3, 1), (0, 0, 0, 255))
-    image.putpixel((1, 0), (0, 0, 0, 0))
-    image.putpixel((2, 0), (0, 0, 0, 128))
-    image = image.convert("LA").convert(mode)
-    red, green, blue = (np.asarray(channel)[0] for channel in squares.flatten(image).split())
-    assert red.tolist() == green.tolist() == blue.tolist() and red.tolist()[:2] == [0, 255]
-    assert red[2] == pytest.approx(127, abs=1)
-    assert squares.flatten(image, (10, 20, 30)).getpixel((1, 0)) == (10, 20, 30)
-
-
-def test_a_transparent_palette_colour_is_transparency(tmp_path):
-    image = Image.new("P", (4, 4), 1)
-    image.putpalette([255, 0, 0, 0, 0, 255])
-    image.putpixel((0, 0), 0)
-    image.save(tmp_path / "picture.png", transparency=0)
-    with Image.open(tmp_path / "picture.png") as opened:
-        flat = squares.flatten(opened)
-    assert flat.getpixel((0, 0)) == (255, 255, 255) and flat.getpixel((1, 1)) == (0, 0, 255)
-
-
 @pytest.mark.parametrize("size", [(90, 70), (70, 90), (7, 2), (5, 5)])
 def test_padding_to_a_square_can_be_undone(size):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))

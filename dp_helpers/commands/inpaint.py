@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import catalog, presets
+from .. import pictures, presets
 from ..errors import InputError
 from ..files import check_can_write
 from . import common
@@ -19,15 +19,21 @@ def add(commands) -> None:
     added.add_argument("mask", type=Path, help="a picture of the photo's size, white = repaint")
     added.add_argument("--out", type=Path, required=True, help="PNG file")
     added.add_argument("--prompt", help="default: the item's")
+    added.add_argument(
+        "--soft-mask", action="store_true", help="blend by the mask's grey levels; they are split at 128 otherwise"
+    )
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
 
 
 def run(options: argparse.Namespace) -> None:
     """Paint a fine-tuned item into a photo."""
-    photo = catalog.load_photo(options.photo)
-    mask = catalog.load_mask(options.mask, photo.size)
+    presets.checked_seed(options.seed)
+    photo = pictures.read_photo(options.photo)
+    mask = pictures.read_mask(options.mask, photo.size, soft=options.soft_mask)
     check_can_write(options.out, suffix=".png")
+    if options.out.resolve() in (options.photo.resolve(), options.mask.resolve()):
+        raise InputError(f"--out {options.out} is the photo or the mask itself: choose another name.")
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     common.quiet()
@@ -36,9 +42,10 @@ def run(options: argparse.Namespace) -> None:
 
     run = runs.load_run(options.run)
     preset = presets.load(options.preset or run.preset_source)
+    preset = presets.change(preset, inpaint={"soft_mask": options.soft_mask})
     if options.guidance_scale is not None:
         preset = presets.change(preset, inpaint={"guidance_scale": options.guidance_scale})
     painter = painting.load_painter(preset, run)
-    prompt = options.prompt or run.prompt
+    prompt = run.prompt if options.prompt is None else options.prompt
     common.say(f"painting {prompt!r}")
     print(painting.save_result(painter(photo, mask, prompt=prompt, seed=options.seed), options.out))

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from .. import catalog, presets, squares
+from ..errors import InputError
 from ..files import check_can_write, whole_folder
+from ..listing import mask_names
 from . import common
 
 
@@ -22,14 +24,15 @@ def run(options: argparse.Namespace) -> None:
     preset = presets.load(options.preset)
     item = catalog.load_item(common.item_folder(options.item), options.class_noun)
     check_can_write(options.out)
+    if options.out.resolve() in (path.resolve().parent for path in item.paths):
+        raise InputError(f"--out {options.out} is the folder of the photos: choose another one for masks and overlay.")
     common.quiet()
     from .. import plots, segment
 
     common.say(f"finding the {item.class_noun} on {len(item.photos)} photos")
     object_masks = segment.object_masks(item, preset)
     with whole_folder(options.out) as folder:
-        for path, mask in zip(item.paths, object_masks, strict=True):
-            mask = squares.crop_from_square(mask, catalog.load_photo(path).size)
-            mask.save(folder / (path.stem + catalog.MASK_ENDING))
+        for path, name, mask in zip(item.paths, mask_names(item.paths), object_masks, strict=True):
+            squares.crop_from_square(mask, catalog.load_photo(path).size).save(folder / name)
         plots.save(plots.object_masks(item.photos, object_masks, item.title), folder / "overlay.png")
     print(options.out / "overlay.png")

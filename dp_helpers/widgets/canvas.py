@@ -22,13 +22,13 @@ import anywidget
 import traitlets
 from PIL import Image
 
+from ..colors import to_srgb
 from ..errors import InputError
 from ..masks import binary
-from ..squares import flatten
+from ..pictures import check_mask_size
 
 MAX_SIDE = 2048  # pixels: the longer side of the largest drawing; see MaskCanvas
 TOOLS = ("brush", "eraser", "rectangle", "ellipse", "move")
-MASK_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 SOURCES = ("mask.js", "history.js", "stage.js", "pointers.js", "parts.js", "widget.js")
 _BROWSER = Path(__file__).with_name("canvas")
 _PNG = "data:image/png;base64,"
@@ -43,7 +43,7 @@ class MaskCanvas(anywidget.AnyWidget):
     values stay 0 and 255.
 
     The button "Open mask" replaces the mask by a picture file of the photo's own size, and so does dropping the file
-    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `catalog.load_mask`.
+    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `pictures.read_mask`.
 
     Args:
         photo: any PIL image. It is shown as it is, without rotation by EXIF (`catalog.load_photo` rotates).
@@ -121,25 +121,21 @@ class MaskCanvas(anywidget.AnyWidget):
         """Show a mask to edit. In the browser this can be undone like a stroke.
 
         Args:
-            mask: a PIL image of the photo's size, in one of the modes ``MASK_MODES``; see `masks.binary`.
+            mask: a PIL image of the photo's size, of any mode; see `masks.binary`.
 
         Raises:
-            InputError: not a PIL image, another mode, or another size than the photo.
+            InputError: not a PIL image, or another size than the photo.
         """
         self._latest = self._encode(mask)
         self.mask_data_url = self._latest[0]
 
     def _encode(self, mask: Image.Image) -> tuple[str, Image.Image]:
-        if not isinstance(mask, Image.Image) or mask.mode not in MASK_MODES:
+        if not isinstance(mask, Image.Image):
             raise InputError(
-                f"The mask must be a PIL image of mode {', '.join(MASK_MODES)}, not {_describe(mask)}: "
+                f"The mask must be a PIL image, not {_describe(mask)}: "
                 "open a file with catalog.load_mask, or convert an array with Image.fromarray."
             )
-        if mask.size != self._photo.size:
-            raise InputError(
-                f"The mask is {mask.width} x {mask.height} pixels but the photo is "
-                f"{self._photo.width} x {self._photo.height}: make them the same size."
-            )
+        check_mask_size(mask.size, self._photo.size)
         mask = binary(mask)
         return _data_url(mask.resize(_drawing_size(mask.size), Image.Resampling.NEAREST), _PNG, "PNG"), mask
 
@@ -152,7 +148,7 @@ def _drawing_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def _photo_data_url(photo: Image.Image, size: tuple[int, int]) -> str:
     """Encode the photo to look at: as JPEG, because it is sent whole when the widget opens."""
-    shown = flatten(photo).resize(size, Image.Resampling.LANCZOS)
+    shown = to_srgb(photo).resize(size, Image.Resampling.LANCZOS)
     # Without exif: a browser obeys the tag "rotated" and would turn the photo, but not the mask.
     return _data_url(shown, _JPEG, "JPEG", quality=92, subsampling=0, exif=b"")
 

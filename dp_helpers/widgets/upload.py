@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
 
-from .. import catalog
+from ..colors import to_srgb
 from ..errors import InputError
+from ..pictures import decode_photo
 
 
 class UploadPanel(widgets.VBox):
@@ -52,17 +51,7 @@ def uploaded_images(value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> l
             {"name": ..., "content": memoryview, ...}.
 
     Raises:
-        InputError: names the file that is not a picture.
+        InputError: names the file that cannot be read.
     """
     files = value.items() if isinstance(value, Mapping) else [(file["name"], file) for file in value]
-    return [_read(name, bytes(file["content"])) for name, file in files]
-
-
-def _read(name: str, content: bytes) -> Image.Image:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "upload"
-        path.write_bytes(content)
-        try:
-            return catalog.load_photo(path)
-        except InputError as error:
-            raise InputError(f"{name} cannot be read as a picture: save it again as PNG or JPEG.") from error
+    return [to_srgb(decode_photo(bytes(file["content"]), name)) for name, file in files]
