@@ -40,8 +40,7 @@ gallery: .venv/.stamp
 evaluate: .venv/.stamp
 	@$(PY) -m dp_helpers evaluate --out out/evaluate
 	@mkdir -p data/results/evaluate
-	@cp out/evaluate/rows.csv out/evaluate/table1.csv out/evaluate/report.md out/evaluate/gallery.png \
-	data/results/evaluate/
+	@cd out/evaluate && cp rows.csv table1.csv report.md gallery.png angles.csv angles.png ../../data/results/evaluate/
 
 # Pictures and unfinished runs stay in out/ablations. What the lessons read is small and goes to data/results.
 ablations: .venv/.stamp

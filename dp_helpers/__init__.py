@@ -39,6 +39,7 @@ MODULES = {
     "evaluation.rows": "rows.csv: one line for each measured picture",
     "evaluation.floors": "paste-in, a wrong item and a coloured box, as painters",
     "evaluation.ablations": "ablations as data: named changes of preset or painter",
+    "evaluation.angles": "is a painting nearer to a held-back view than to any photo?",
     "evaluation.benchmark": "painters x pairs x seeds -> rows, resumable",
     "evaluation.statistics": "rows -> means with intervals, paired differences; CSV and Markdown",
     "evaluation.ablation_runs": "run an ablation: fine-tune what is missing, paint, measure",

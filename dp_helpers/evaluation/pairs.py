@@ -36,6 +36,7 @@ class Pair:
     truth: Image.Image | None = None
     item_mask: Image.Image | None = None  # 255 where the true picture shows the item
     others: dict[str, Image.Image] = field(default_factory=dict)  # in the scene: "bare", "twin-1", "turned-15"
+    yaw: float | None = None  # how far the item is turned in the true picture, degrees, as on its photos
 
     @property
     def pictures(self) -> dict[str, Image.Image]:
@@ -94,7 +95,7 @@ def _benchmark_pairs(data: Path, items: Sequence[str]) -> Iterator[Pair]:
         pictures = sorted(path for kind in ("bare", "twin-*", "turned-*") for path in folder.glob(f"{kind}.png"))
         others = {picture.stem: catalog.load_photo(picture) for picture in pictures}
         item_mask = catalog.load_mask(folder / "mask.png", true.size)
-        yield Pair(folder.name, item, context, _mask(context), true, item_mask, others)
+        yield Pair(folder.name, item, context, _mask(context), true, item_mask, others, about.get("yaw"))
 
 
 def _own_pairs(data: Path, items: Sequence[str]) -> Iterator[Pair]:

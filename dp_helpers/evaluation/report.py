@@ -10,7 +10,7 @@ from typing import Any
 from .. import catalog, models, plots, runs
 from ..files import whole_file
 from ..presets import Preset
-from . import statistics
+from . import angles, statistics
 from .columns import GROUPS, METRICS
 from .pairs import Pair
 from .rows import Row, picture_path
@@ -31,7 +31,10 @@ _SHOWN = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
 def write_report(
     rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, folder: Path, command: str
 ) -> Path:
-    """Write table1.csv, report.md and gallery.png into ``folder``, and return the path of the report.
+    """Write table1.csv, report.md, gallery.png and, where angles are known, angles.csv and angles.png into ``folder``.
+
+    Returns:
+        The path of the report.
 
     Args:
         rows: from `benchmark.run`.
@@ -42,7 +45,12 @@ def write_report(
         command: that made the rows, for the report.
     """
     write_text(folder / "table1.csv", statistics.to_csv(table1(rows, painters)))
-    write_text(folder / "report.md", _report(rows, painters, pairs, preset, command))
+    views = angles.table(rows, painters[0], pairs, preset, folder)
+    unseen = [*_unseen(views, painters[0])] if any(line["picture"] == painters[0] for line in views) else []
+    write_text(folder / "report.md", _report(rows, painters, pairs, preset, command, unseen))
+    if unseen:
+        write_text(folder / "angles.csv", statistics.to_csv(views))
+        plots.save(angles_figure(views, painters[0], pairs, preset, folder), folder / "angles.png", dpi=80)
     plots.save(gallery(rows, painters, pairs, folder), folder / "gallery.png", dpi=80)
     return folder / "report.md"
 
@@ -104,7 +112,25 @@ def ranked_pairs(rows: Sequence[Row], painter: str) -> list[str]:
     return [row["pair"] for row in sorted(first, key=lambda row: (row["rank"], -row["clip_score"], row["pair"]))]
 
 
-def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, command: str) -> str:
+def angles_figure(lines: Sequence[dict[str, Any]], painter: str, pairs: Sequence[Pair], preset: Preset, folder: Path):
+    """Draw, for each scene with an unseen angle: true picture, first painting, the nearest seen and held-back view."""
+    images, labels = [], []
+    by_name = {pair.name: pair for pair in pairs}
+    for name in dict.fromkeys(line["pair"] for line in lines if line["picture"] == painter):
+        pair, seed = by_name[name], min(line["seed"] for line in lines if line["picture"] == painter)
+        views = angles.load_views(pair.item, preset)
+        seen = angles.nearest_in_yaw([view for view in views if view.seen], pair.yaw)
+        unseen = angles.nearest_in_yaw([view for view in views if not view.seen], pair.yaw)
+        painted = catalog.load_photo(picture_path(folder, name, painter, seed))
+        images += [pair.truth, painted, seen.photo, unseen.photo]
+        labels += [f"true, turned by {pair.yaw:.0f}°", painter, f"nearest photo, {seen.yaw}°"]
+        labels.append(f"held back, {unseen.yaw}°")
+    return plots.image_grid(images, labels, columns=4, title="Scenes with an unseen angle")
+
+
+def _report(
+    rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, command: str, unseen: Sequence[str]
+) -> str:
     seeds = sorted({row["seed"] for row in rows if row["painter"] in painters})
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
     pictures = sum(row["painter"] in painters for row in rows)
@@ -118,12 +144,22 @@ def _report(rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset
         *_means(rows, [*painters, *references(rows, painters)]),
         *_metric_test(rows),
         *_paired(rows, painters),
+        *unseen,
         "## Gallery\n",
         "![Photo and mask, references, one picture of each painter, true picture](gallery.png)\n",
         f"The pairs are the best, the median and the worst of {painters[0]} at seed {seeds[0]}: first by its",
         "rank in retrieval, then by its CLIP score.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _unseen(views, painter: str) -> list[str]:
+    """Return the section on unseen angles (Fig. 2)."""
+    return [
+        "## Unseen angles\n",
+        angles.summary(views, painter) + " The painter is not told the angle.\n",
+        "![True picture, painting, nearest photo and held-back view of scenes with an unseen angle](angles.png)\n",
+    ]
 
 
 def metric_test(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -79,10 +79,23 @@ def make_gallery(items: Sequence[Item], preset: Preset) -> Gallery:
         paths, of_item = [path.name for path in item.paths], masks.get(item.info.get("twin_of"), {})
         own = [of_item[name] for name in paths] if of_item.keys() >= set(paths) else object_masks(item, preset)
         masks[item.name] = dict(zip(paths, own, strict=True))
-    encoded = {
-        item.name: _encode(item.photos, list(masks[item.name].values()), PRODUCT_SCALE, preset) for item in items
-    }
+    encoded = {item.name: encode(item.photos, list(masks[item.name].values()), PRODUCT_SCALE, preset) for item in items}
     return Gallery(encoded)
+
+
+def encode(images: Sequence[Image.Image], masks: Sequence[Image.Image], scale: float, preset: Preset) -> list[Product]:
+    """Encode the square around the mask of each image, and say how much of each patch the mask covers.
+
+    Args:
+        images, masks: of the same sizes.
+        scale: side of the square, in units of the longer side of the mask's box.
+        preset: names the CLIP model.
+    """
+    boxes = [square_around(mask.getbbox(), mask.size, scale) for mask in masks]
+    features = patch_features([cut(image, box) for image, box in zip(images, boxes, strict=True)], preset)
+    covered = [cut(mask, box, outside=0) for mask, box in zip(masks, boxes, strict=True)]
+    shares = [torch.from_numpy(patch_shares(mask, features.shape[1])) for mask in covered]
+    return [Product(*both) for both in zip(features, shares, strict=True)]
 
 
 def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, preset: Preset) -> Found:
@@ -106,20 +119,11 @@ def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, pre
     """
     if mask.getbbox() is None or name not in gallery.products:
         raise InputError(f"Retrieval needs a mask that is not empty and a gallery that holds {name}.")
-    (region,) = _encode([image], [mask], 1.0, preset)
+    (region,) = encode([image], [mask], 1.0, preset)
     painted = region.features[region.shares >= min(COVERED, float(region.shares.max()))]
     scores = {other: max(_similarity(product, painted) for product in own) for other, own in gallery.products.items()}
     ahead = sum(score >= scores[name] for other, score in scores.items() if other != name)
     return Found(1 + ahead, scores[name], max(scores, key=scores.get))
-
-
-def _encode(images: Sequence[Image.Image], masks: Sequence[Image.Image], scale: float, preset: Preset) -> list[Product]:
-    """Encode the square around the mask of each image, and say how much of each patch the mask covers."""
-    boxes = [square_around(mask.getbbox(), mask.size, scale) for mask in masks]
-    features = patch_features([cut(image, box) for image, box in zip(images, boxes, strict=True)], preset)
-    covered = [cut(mask, box, outside=0) for mask, box in zip(masks, boxes, strict=True)]
-    shares = [torch.from_numpy(patch_shares(mask, features.shape[1])) for mask in covered]
-    return [Product(*both) for both in zip(features, shares, strict=True)]
 
 
 def _similarity(product: Product, painted: torch.Tensor) -> float:

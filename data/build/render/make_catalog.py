@@ -76,18 +76,24 @@ def make_item(item: dict, folder: Path) -> None:
         for number, yaw in enumerate(yaws, 1):
             setting = scenes.sweep(rng, thing.size, yaw, noun == "t-shirt", noun == "wall art")
             save(setting.photo(thing, SIZE, SAMPLES, thing.body), folder / kind / f"photo-{number}.png")
-    write_json(
-        folder / "item.json",
-        {
-            "title": item["title"],
-            "class_noun": noun,
-            "size_cm": [round(100 * v) for v in thing.size],
-            "details": item["details"],
-            "color": spec["color"],
-            **({} if spec["pattern"] == "plain" else {"color2": spec["color2"]}),
-            "pattern": spec["pattern"],
-        },
-    )
+    write_json(folder / "item.json", item_info(item))
+
+
+def item_info(item: dict) -> dict:
+    """Return the contents of item.json. The yaws are those of the photos and of the held-back ones, in degrees."""
+    spec, size = item["spec"], products.build(item["spec"]).size
+    yaws = ART_YAWS if spec["class_noun"] == "wall art" else YAWS
+    return {
+        "title": item["title"],
+        "class_noun": spec["class_noun"],
+        "size_cm": [round(100 * v) for v in size],
+        "details": item["details"],
+        "color": spec["color"],
+        **({} if spec["pattern"] == "plain" else {"color2": spec["color2"]}),
+        "pattern": spec["pattern"],
+        "yaws": list(yaws["photos"]),
+        "heldout_yaws": list(yaws["heldout"]),
+    }
 
 
 def setting_of(context: tuple) -> tuple[scenes.Setting, list, products.Product | None]:
@@ -153,7 +159,15 @@ def make_pair(item: dict, context: tuple, folder: Path) -> None:
     thing = products.build(item["spec"])
     save(setting.photo(thing, SIZE, SAMPLES, body), folder / "truth.png")
     save(setting.mask(thing, SIZE, body), folder / "mask.png")
-    write_json(folder / "pair.json", {"item": item["name"], "context": context[0]})
+    write_json(folder / "pair.json", pair_info(item, context))
+
+
+def pair_info(item: dict, context: tuple) -> dict:
+    """Return the contents of pair.json. The yaw is the turn before the camera in degrees, as in the item's photos."""
+    setting, _, _ = setting_of(context)
+    x, y, _ = setting.origin - setting.place
+    yaw = np.degrees(setting.turn - np.arctan2(x, -y))
+    return {"item": item["name"], "context": context[0], "yaw": round(float(yaw), 1)}
 
 
 def main() -> None:
