@@ -35,7 +35,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
-    preset, data = common.preset_with_steps(options), options.data or find_data()
+    preset, data = common.chosen_preset(options, finetune={"steps": options.steps}), options.data or find_data()
     check_can_write(options.out)
     if options.ablation is not None:
         return _run_ablations(options, preset, data)
