@@ -25,6 +25,7 @@ def add(commands) -> None:
     added.add_argument("--steps", type=int, help="of fine-tuning (default: the preset's)")
     added.add_argument("--runs", type=Path, default=Path("runs"), help="folder of fine-tunes (default: runs)")
     added.add_argument("--quick", action="store_true", help="one item, two pairs, one seed")
+    common.add_settings(added)
     added.add_argument(
         "--ablation",
         nargs="*",
