@@ -22,8 +22,13 @@ def add(commands) -> None:
     added.add_argument(
         "--soft-mask", action="store_true", help="blend by the mask's grey levels; they are split at 128 otherwise"
     )
+    added.add_argument("--negative-prompt", help="guidance leads away from it")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
+    added.add_argument("--num-inference-steps", type=int, help="default: the preset's")
+    added.add_argument("--strength", type=float, help="default: the preset's")
+    added.add_argument("--lora-scale", type=float, help="of a run with LoRA (default: the preset's)")
     added.add_argument("--seed", type=int, default=0)
+    common.add_settings(added)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,16 +41,16 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--out {options.out} is the photo or the mask itself: choose another name.")
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
+    names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale")
+    settings = {name: getattr(options, name) for name in names}
     common.quiet()
     from .. import inpaint as painting
     from .. import runs
 
     run = runs.load_run(options.run)
-    preset = presets.load(options.preset or run.preset_source)
-    preset = presets.change(preset, inpaint={"soft_mask": options.soft_mask})
-    if options.guidance_scale is not None:
-        preset = presets.change(preset, inpaint={"guidance_scale": options.guidance_scale})
+    preset = common.chosen_preset(options, run.preset_source, inpaint=settings | {"soft_mask": options.soft_mask})
     painter = painting.load_painter(preset, run)
     prompt = run.prompt if options.prompt is None else options.prompt
     common.say(f"painting {prompt!r}")
-    print(painting.save_result(painter(photo, mask, prompt=prompt, seed=options.seed), options.out))
+    painted = painter(photo, mask, prompt=prompt, negative_prompt=options.negative_prompt, seed=options.seed)
+    print(painting.save_result(painted, options.out))
