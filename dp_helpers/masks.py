@@ -175,6 +175,7 @@ def feather(mask: Image.Image, pixels: float) -> Image.Image:
     if small.getextrema()[0]:  # there is nothing to blend with on any side
         return mask.copy()
     blend = _feather(small, ndimage.distance_transform_edt(small), pixels / shrink)
+    blend = grow(blend, int(shrink > 1))  # so that scaling up does not fade thin parts
     whole = Image.new("L", mask.size, 0)
     whole.paste(ImageChops.darker(blend.resize(inside.size, Image.BILINEAR), inside), box[:2])
     return whole
@@ -186,7 +187,10 @@ def _feather(mask: Image.Image, depth: np.ndarray, pixels: float) -> Image.Image
         return mask
     shrunk = picture(ndimage.distance_transform_cdt(mask, "chessboard") > max(1, round(pixels / 2)))
     blend = ImageChops.darker(shrunk.filter(ImageFilter.GaussianBlur(pixels / 4)), mask)
-    thin = (depth > 0) & ~_near(depth >= 2 * pixels, 2.5 * pixels)  # 2.5: a round outline is not thin
+    core = depth >= 2 * pixels
+    parts, _ = ndimage.label(depth > 0, np.ones((3, 3)))
+    thick = _near(core, 2.5 * pixels) & np.isin(parts, np.unique(parts[core]))  # 2.5: a round outline is not thin
+    thin = (depth > 0) & ~thick
     if not thin.any():
         return blend
     narrower = _feather(mask, depth, pixels / 2)

@@ -135,3 +135,13 @@ def test_a_mirrored_view_and_its_mask_belong_together(preset):
         assert (dark == inside).mean() > 0.97
         seen.append(inside)
     assert (seen[0] == seen[1][:, ::-1]).mean() > 0.95 and (seen[0] == seen[1]).mean() < 0.9
+
+
+@pytest.mark.parametrize("left", range(20, 30))
+def test_a_part_thinner_than_a_pixel_of_the_view_stays(preset, left):
+    photo, mask = Image.new("RGB", (400, 400), "white"), Image.new("L", (400, 400), 0)
+    mask.paste(255, (100, 100, 380, 300))
+    mask.paste(255, (left, 100, left + 2, 300))
+    chosen = presets.change(preset, finetune={"augment_scale": (0.8, 0.8), "augment_shift": 0.0})
+    marked = np.asarray(views.draw_view(photo, mask, chosen, np.random.default_rng(1))[1]) > 0
+    assert marked[:, : RESOLUTION // 6].any(1).sum() > RESOLUTION // 3

@@ -53,7 +53,7 @@ def draw_view(
     ]
     square = (*corner, corner[0] + side, corner[1] + side)
     view = cut(photo, square).resize((resolution, resolution), Image.LANCZOS)
-    mask = cut(object_mask, square, outside=0).resize((resolution, resolution), Image.NEAREST)
+    mask = _scaled(cut(object_mask, square, outside=0), resolution)
     if settings.augment_background > 0 and rng.random() < settings.augment_background:
         view = change_background(view, mask, rng)
     return view, mask
@@ -93,6 +93,13 @@ def surroundings(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     across, down = np.meshgrid(*(np.linspace(-1, 1, length) for length in size))
     light = 1 + rng.uniform(-0.2, 0.2) * across + rng.uniform(-0.2, 0.2) * down
     return (np.where((down > rng.uniform(-0.2, 1.2))[..., None], floor, wall) * light[..., None]).clip(0, 255)
+
+
+def _scaled(mask: Image.Image, side: int) -> Image.Image:
+    """Scale a square mask by nearest neighbour, and keep the thin parts that this loses."""
+    nearest = mask.resize((side, side), Image.NEAREST)
+    lost = ImageChops.subtract(masks.snap(mask, side, 1), masks.grow(nearest, 1))
+    return ImageChops.lighter(nearest, lost)
 
 
 def _enclosed(view: Image.Image) -> Image.Image:
