@@ -26,6 +26,11 @@ SHRUNK = {
         "seeds = [0, 1, 2, 3, 4, 5]": "seeds = [0, 1]",
         'root / "runs"': 'root / "out" / "test-runs"',
     },
+    "05_ablations": {
+        "live_steps = 100": "live_steps = 2",
+        "live_seeds = 2": "live_seeds = 1",
+        'root / "runs"': 'root / "out" / "test-runs"',
+    },
 }
 
 
