@@ -1,4 +1,10 @@
-"""Write files and folders whole or not at all, and find the repository's data folder."""
+"""Write files and folders whole or not at all, and find the repository's data folder.
+
+A folder is written under a temporary name and then renamed, so a kill leaves either all of it or nothing. Some mounted
+drives, as Google Drive in Colab, cannot rename a folder or change a mode. There the files are copied instead, the
+JSON records last: a folder without its record is not whole. Nothing here calls fsync, which such drives may refuse. So
+a power cut, or the end of a virtual machine, can still lose what the drive has not written yet.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +49,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
     try:
         yield temporary
+        _open_to_umask(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -63,7 +70,7 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
+        _open_to_umask(temporary)
         _move_into_place(temporary, path, replace)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -92,17 +99,43 @@ def find_data() -> Path:
 
 
 def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
-    if not path.exists():
-        temporary.rename(path)
-    elif replace:
-        old = temporary.with_name(temporary.name + ".old")
-        path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old)
-    else:
+    if path.exists() and not replace:
         for file in temporary.iterdir():
             file.replace(path / file.name)
         temporary.rmdir()
+        return
+    old = temporary.with_name(temporary.name + ".old")
+    if path.exists():
+        try:
+            path.rename(old)
+        except OSError:  # a drive that cannot rename folders; the new one is whole, so the old one may go
+            shutil.rmtree(path)
+    try:
+        temporary.rename(path)
+    except OSError:
+        _copy(temporary, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, the records in it last; remove the copy again if that fails."""
+    paths = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
+    try:
+        for path in sorted(paths, key=lambda path: path.parent == Path() and path.suffix == ".json"):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / path, target / path)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    shutil.rmtree(source, ignore_errors=True)
+
+
+def _open_to_umask(path: Path) -> None:
+    """Give a new file or folder the modes that the umask asks for; some libraries write for the owner only."""
+    allowed = ~_umask()
+    for each in (path, *path.rglob("*")):
+        with contextlib.suppress(OSError):  # mounted drives may have no modes
+            each.chmod((0o777 if each.is_dir() else 0o666) & allowed)
 
 
 def _make_parents(path: Path) -> list[Path]:

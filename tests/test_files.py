@@ -106,3 +106,63 @@ def test_data_folder_is_that_around_the_working_folder_for_an_installed_package(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="was not found"):
         files.find_data()
+
+
+@pytest.fixture
+def drive(monkeypatch):
+    """A mounted drive that cannot rename a folder or change a mode, as Google Drive in Colab."""
+
+    def refuse(*_, **__):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(files.Path, "rename", refuse)
+    monkeypatch.setattr(files.Path, "chmod", refuse)
+
+
+def write_run(path, text: str) -> None:
+    with files.whole_folder(path, replace=True) as temporary:
+        (temporary / "unet").mkdir()
+        (temporary / "unet" / "config.json").write_text(text)
+        (temporary / "run.json").write_text(text)
+
+
+def test_a_drive_that_cannot_rename_folders(tmp_path, drive):
+    for text in ("old", "new"):
+        write_run(tmp_path / "run", text)
+        assert (tmp_path / "run" / "run.json").read_text() == text
+        assert (tmp_path / "run" / "unet" / "config.json").read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_on_such_a_drive_the_record_is_copied_last(tmp_path, drive, monkeypatch):
+    copied, real = [], files.shutil.copyfile
+    monkeypatch.setattr(files.shutil, "copyfile", lambda one, other: copied.append(one.name) or real(one, other))
+    write_run(tmp_path / "run", "new")
+    assert copied == ["config.json", "run.json"]
+
+
+def test_on_such_a_drive_a_copy_that_fails_is_removed(tmp_path, drive, monkeypatch):
+    def full(one, other):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space"):
+        write_run(tmp_path / "run", "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_modes_follow_the_umask(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        with files.whole_folder(tmp_path / "run") as temporary:
+            (temporary / "unet").mkdir(mode=0o700)
+            (temporary / "unet" / "weights").touch(mode=0o600)
+        with files.whole_file(tmp_path / "model.bin") as path:
+            path.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    folder, file = 0o777 & ~mask, 0o666 & ~mask
+    assert modes == {"run": folder, "unet": folder, "weights": file, "model.bin": file}
