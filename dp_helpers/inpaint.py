@@ -24,6 +24,7 @@ from .files import check_can_write, whole_file
 from .presets import Preset
 from .runs import Run, load_run
 from .squares import Box, cut, paste_back, square_around
+from .training import lora
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,9 @@ class Painter:
         if prompt is None:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen = presets.change(self.preset, inpaint=settings).inpaint
+        scaled = chosen.lora_scale != 1
+        if scaled and not self.pipe.get_list_adapters():
+            raise InputError("This painter has no LoRA to scale: leave lora_scale at 1, or fine-tune with lora_rank.")
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         output = self.pipe(
@@ -120,6 +124,7 @@ class Painter:
             num_inference_steps=chosen.num_inference_steps,
             guidance_scale=chosen.guidance_scale,
             generator=torch.Generator().manual_seed(seed),
+            cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
             callback_on_step_end=_reporting(progress) if progress else None,
         )
         if any(output.nsfw_content_detected or ()):
@@ -178,7 +183,7 @@ def cut_square(
 def load_painter(
     preset: Preset, run: Run | str | Path | None = None, *, device: str | torch.device | None = None
 ) -> Painter:
-    """Load the preset's inpainting pipeline with a run's U-Net and text encoder in it.
+    """Load the preset's inpainting pipeline with what a run trained in it: its modules, or its LoRA.
 
     Args:
         preset: names the pipeline and supplies the settings.
@@ -190,7 +195,9 @@ def load_painter(
         run = load_run(run)
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)
-    pipe = models.load_pipeline(preset, device=device, unet=run.unet, text_encoder=run.text_encoder)
+    pipe = models.load_pipeline(preset, device=device, **run.modules)
+    if run.lora:
+        lora.load(pipe, run.lora)
     return Painter(pipe, preset, run.prompt, run.record["class_noun"])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import (
     AutoencoderKL,
     ConfigMixin,
@@ -20,7 +21,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from .device import inference_dtype, pick_device
 from .errors import InputError
@@ -153,9 +154,19 @@ def load_trainable(
     text_encoder.train()  # in eval mode gradient checkpointing does nothing for the text encoder
     if preset.finetune.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-        text_encoder.gradient_checkpointing_enable()
+        # The re-entrant kind gives no gradients to LoRA matrices behind a frozen embedding.
+        text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     unet.to(memory_format=torch.channels_last)  # a little faster on CPUs and GPUs
     return unet, text_encoder, tokenizer, scheduler
+
+
+def count_weights(preset: Preset) -> dict[str, int]:
+    """Count the weights of U-Net and text encoder from their configurations, without loading a weight."""
+    unet_config = load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
+    text_config = load(preset, "inpainting", CLIPTextConfig, subfolder="text_encoder")
+    with init_empty_weights():
+        modules = {"unet": UNet2DConditionModel.from_config(unet_config), "text_encoder": CLIPTextModel(text_config)}
+    return {name: sum(weight.numel() for weight in module.parameters()) for name, module in modules.items()}
 
 
 def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:

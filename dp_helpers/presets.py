@@ -20,6 +20,12 @@ from .errors import InputError
 
 _PACKAGED = Path(__file__).parent / "presets"
 
+# The attention layers of U-Net and text encoder, as in diffusers' LoRA scripts.
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "out_proj")
+TABLES = ("models", "segment", "masks", "finetune", "inpaint")
+SCHEDULES = "constant constant_with_warmup linear cosine cosine_with_restarts polynomial".split()
+TRACKERS = "none aim clearml comet_ml dvclive mlflow swanlab tensorboard trackio wandb".split()
+
 
 @dataclass(frozen=True)
 class Models:
@@ -59,10 +65,18 @@ class Finetune:
 
     steps: int = 500
     batch_size: int = 1
+    gradient_accumulation_steps: int = 1  # batches for each step; several take the memory of one
     learning_rate: float = 5e-6
+    train_text_encoder: bool = True  # as in the paper (section 3.4); false: its embeddings are made once
     text_encoder_learning_rate: float | None = None  # None: the same as learning_rate
+    text_encoder_stop_step: int | None = None  # train the U-Net alone from this step on; None: both to the end
+    lora_rank: int = 0  # train LoRA matrices of this rank (arXiv 2106.09685) and no other weight; 0: all weights
+    lora_alpha: float | None = None  # LoRA's change is scaled by lora_alpha / lora_rank; None: by 1
+    lora_targets: tuple[str, ...] = LORA_TARGETS  # the layers that get them, by the ends of their names
+    prior_weight: float = 0.0  # of the loss on class pictures (arXiv 2208.12242); 0: none, see section 6 of the paper
+    class_pictures: int = 100  # how many of them the base model draws; 100 as in diffusers' DreamBooth script
     optimizer: str = "adamw8bit"  # adamw8bit, adamw
-    lr_scheduler: str = "constant"
+    lr_scheduler: str = "constant"  # a schedule of diffusers.optimization
     lr_warmup_steps: int = 0
     weight_decay: float = 1e-2
     max_grad_norm: float = 1.0
@@ -71,12 +85,15 @@ class Finetune:
     save_dtype: str = "float16"  # of the saved weights
     checkpointing_steps: int = 0  # save the state every so many steps, so that the run can be resumed; 0: never
     checkpoints_total_limit: int = 2  # keep so many of the latest checkpoints
+    validation_steps: int = 50  # paint every so many steps, if `finetune` is given a `Watch`; 0: at the end only
+    report_to: str = "none"  # a tracker of accelerate, for example tensorboard or wandb
     prompt_dropout: float = 0.0  # share of samples with an empty prompt
     snr_gamma: float | None = None  # Min-SNR loss weights (arXiv 2303.09556); None: plain Eq. 2
     mask_weight: float = 1.0  # loss weight where the mask is; 1: plain Eq. 2
     background_weight: float = 1.0  # loss weight off the product; 1: plain Eq. 2
     views: int = 32  # number of views of the photos that are encoded before training
     masks_per_view: int = 4  # number of masks for each of them
+    encode_batch_size: int = 1  # pictures that the VAE encodes at once
     augment_scale: tuple[float, float] = (0.8, 0.8)  # share of the view that the product's longer side takes
     augment_shift: float = 0.0  # 0: in the middle, 1: anywhere on the canvas
     augment_background: float = 0.0  # share of views on a random wall and floor; not in the paper
@@ -94,6 +111,7 @@ class Inpaint:
     crop_scale: float = 2.0  # side of the square that is painted, in units of the mask's longer side
     feather: float = 0.0  # width of the blend inside the mask's edge, share of the painted square
     paste: str = "mask"  # what goes into the photo: all under the mask, or the "product" alone; not in the paper
+    lora_scale: float = 1.0  # how strongly a run's LoRA acts: 0 is the base model
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,7 @@ class Preset:
     models: Models
     resolution: int = 512  # pixels, a side
     token: str = "nbsn"  # the rare word that will mean the item
+    license: str = "unknown"  # of the inpainting model, for the cards of exported runs
     allow_bin: tuple[str, ...] = ()  # sources of [models] that may be read from .bin where they have no safetensors
     segment: Segment = field(default_factory=Segment)
     masks: Masks = field(default_factory=Masks)
@@ -173,9 +192,16 @@ _RULES = [
     ("segment", "smooth grow", *_SHARE),
     ("masks", "around object_grow", *_SHARE),
     ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
-    ("finetune", "steps batch_size views masks_per_view checkpoints_total_limit", *_COUNT),
+    ("finetune", "steps batch_size gradient_accumulation_steps class_pictures", *_COUNT),
+    ("finetune", "views masks_per_view encode_batch_size checkpoints_total_limit", *_COUNT),
     ("finetune", "learning_rate max_grad_norm", "greater than 0", lambda value: value > 0),
-    ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight checkpointing_steps", *_NOT_NEGATIVE),
+    ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight prior_weight", *_NOT_NEGATIVE),
+    ("finetune", "checkpointing_steps validation_steps lora_rank", *_NOT_NEGATIVE),
+    ("finetune", "text_encoder_stop_step", "at least 1, or left out", lambda value: value is None or value >= 1),
+    ("finetune", "lora_alpha", "greater than 0, or left out", lambda value: value is None or value > 0),
+    ("finetune", "lora_targets", "a list of at least one layer", bool),
+    ("finetune", "lr_scheduler", f"one of {', '.join(SCHEDULES)}", SCHEDULES.__contains__),
+    ("finetune", "report_to", f"one of {', '.join(TRACKERS)}", TRACKERS.__contains__),
     ("finetune", "optimizer", "adamw8bit or adamw", ("adamw8bit", "adamw").__contains__),
     ("finetune", "mixed_precision", "auto, no, fp16 or bf16", ("auto", "no", "fp16", "bf16").__contains__),
     ("finetune", "save_dtype", "float16 or float32", ("float16", "float32").__contains__),
@@ -183,7 +209,7 @@ _RULES = [
     ("finetune", "augment_scale", "two shares, 0.1 to 1, the smaller first", lambda two: 0.1 <= two[0] <= two[1] <= 1),
     ("finetune", "augment_shift augment_background", *_SHARE),
     ("inpaint", "num_inference_steps crop_scale", *_COUNT),
-    ("inpaint", "guidance_scale", *_NOT_NEGATIVE),
+    ("inpaint", "guidance_scale lora_scale", *_NOT_NEGATIVE),
     ("inpaint", "feather", *_SHARE),
     ("inpaint", "paste", "mask or product", ("mask", "product").__contains__),
     ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),

@@ -1,37 +1,61 @@
-"""A finished fine-tuning run: ``unet/`` and ``text_encoder/`` in the libraries' own format, and ``run.json``."""
+"""A finished fine-tuning run: what was trained, and ``run.json``.
+
+What was trained is ``unet/`` and ``text_encoder/`` in the libraries' own format, or one file of LoRA matrices. What
+was not trained is that of the base model and not in the run's folder.
+"""
 
 from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
 from . import __version__
 from .catalog import Item
 from .errors import InputError
 from .files import whole_folder
-from .presets import Preset
-from .training import checkpoints
+from .presets import Finetune, Preset
+from .training import checkpoints, lora
 
-_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "bitsandbytes")
+_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "bitsandbytes")
+# Settings that change nothing of the result.
+_NO_INFLUENCE = {
+    "gradient_checkpointing",
+    "checkpointing_steps",
+    "checkpoints_total_limit",
+    "validation_steps",
+    "report_to",
+}
+VALIDATION = "validation"  # the folder of the pictures that `watch.Watch` painted, and their scores in run.json
+_PARTS = {checkpoints.FOLDER, VALIDATION, "unet", "text_encoder", lora.FILE}
 _NEEDED = {"prompt", "class_noun", "losses", "seconds", "preset"}
 
 
 @dataclass
 class Run:
-    """A fine-tuned item: the two modules that were trained, and the record of how."""
+    """A fine-tuned item: what was trained, and the record of how. None: the base model's is used."""
 
-    unet: UNet2DConditionModel
-    text_encoder: CLIPTextModel
     record: dict[str, Any]  # contents of run.json: preset, item, seed, versions, losses ...
+    unet: UNet2DConditionModel | None = None
+    text_encoder: CLIPTextModel | None = None
+    lora: dict[str, torch.Tensor] | None = None  # contents of the LoRA file
     folder: Path | None = None  # where it is saved, if it is
+
+    @property
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Return the modules that replace those of the base model's pipeline, by their names there."""
+        both = {"unet": self.unet, "text_encoder": self.text_encoder}
+        return {name: module for name, module in both.items() if module is not None}
 
     @property
     def prompt(self) -> str:
@@ -64,7 +88,7 @@ def check_run_folder(folder: str | Path) -> Path:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder for the run.")
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside - {checkpoints.FOLDER} and "run.json" not in inside:
+    if inside - _PARTS and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
     return folder
 
@@ -73,8 +97,13 @@ def save_run(run: Run, folder: str | Path) -> Path:
     """Save a run. An older run in the same folder is replaced once the new one is whole."""
     folder = check_run_folder(folder)
     with whole_folder(folder, replace=True) as temporary:
-        run.unet.save_pretrained(temporary / "unet", safe_serialization=True)
-        run.text_encoder.save_pretrained(temporary / "text_encoder")
+        for name, module in run.modules.items():
+            module.save_pretrained(temporary / name, safe_serialization=True)
+        if run.lora:
+            save_file(run.lora, temporary / lora.FILE, metadata={"format": "pt"})
+        pictures = folder / checkpoints.FOLDER / VALIDATION
+        if pictures.is_dir():
+            shutil.copytree(pictures, temporary / VALIDATION)
         text = json.dumps(run.record, indent=2, ensure_ascii=False)
         (temporary / "run.json").write_text(text + "\n", encoding="utf-8")
     run.folder = folder
@@ -89,13 +118,17 @@ def load_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     record = read_record(folder)
-    options = {"use_safetensors": True, "torch_dtype": getattr(torch, record["preset"]["finetune"]["save_dtype"])}
+    settings = record["preset"]["finetune"]
+    options = {"use_safetensors": True, "torch_dtype": getattr(torch, settings["save_dtype"])}
     try:
-        unet = UNet2DConditionModel.from_pretrained(folder / "unet", **options)
-        text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
-    except OSError as error:
+        if settings.get("lora_rank"):
+            return Run(record, lora=load_file(folder / lora.FILE), folder=folder)
+        run = Run(record, UNet2DConditionModel.from_pretrained(folder / "unet", **options), folder=folder)
+        if settings.get("train_text_encoder", True):
+            run.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
+    except (OSError, SafetensorError) as error:
         raise InputError(f"{folder} is not a whole run ({str(error).splitlines()[0]}): fine-tune again.") from error
-    return Run(unet, text_encoder, record, folder)
+    return run
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:
@@ -165,6 +198,8 @@ def _about(item: Item) -> dict[str, Any]:
 def _origin(record: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a record that decides the result of fine-tuning, as JSON holds it (tuples become lists)."""
     preset = json.loads(json.dumps(record["preset"]))
-    settings = {name: value for name, value in preset.get("finetune", {}).items() if "checkpoint" not in name}
+    # A record of an older version lacks the settings that have come since; they are at their defaults.
+    settings = json.loads(json.dumps(asdict(Finetune()))) | preset.get("finetune", {})
+    settings = {name: value for name, value in settings.items() if name not in _NO_INFLUENCE}
     read = {name: preset.get(name) for name in ("models", "resolution", "token", "segment", "masks")}
     return {name: record.get(name) for name in ("item", "class_noun", "seed")} | read | {"finetune": settings}

@@ -17,6 +17,7 @@ import torch
 from dp_helpers import finetune, presets, runs
 from dp_helpers.errors import InputError
 from dp_helpers.training.checkpoints import Checkpoints
+from dp_helpers.training.step import step_generator
 
 REPOSITORY = Path(__file__).parents[1]
 STEPS = 6
@@ -59,9 +60,9 @@ def test_a_resumed_run_equals_an_undisturbed_one(saving, item, tmp_path, optimiz
 
 
 def test_the_draws_of_a_step_depend_on_seed_and_step_alone():
-    draws = {torch.rand(1, generator=finetune._generator(seed, step)).item() for seed in range(3) for step in range(3)}
+    draws = {torch.rand(1, generator=step_generator(seed, step)).item() for seed in range(3) for step in range(3)}
     assert len(draws) == 9
-    assert torch.equal(*(torch.rand(4, generator=finetune._generator(5, 7)) for _ in range(2)))
+    assert torch.equal(*(torch.rand(4, generator=step_generator(5, 7)) for _ in range(2)))
 
 
 def test_every_part_of_the_state_comes_back(preset, tmp_path):
@@ -144,13 +145,79 @@ def test_load_or_finetune_goes_on_with_an_unfinished_run(saving, item, tmp_path)
     assert taken == [4, 5, 6]  # the fourth step was done, but not yet saved
 
 
-def test_a_damaged_checkpoint_is_named(saving, item, tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_and_none_left_is_told(saving, item, tmp_path):
+    """A drive may hold the name of a checkpoint, but not yet all of its contents."""
+    whole = finetune.finetune(item, item.own_masks, saving, progress=False)
+    for damaged in (1, 2):
+        folder = tmp_path / f"run-{damaged}"
+        with pytest.raises(Interrupted):
+            finetune.finetune(item, item.own_masks, saving, output_dir=folder, progress=stop_after(4))
+        latest = sorted((folder / "checkpoints").iterdir())[-damaged:]
+        for path in latest:
+            weights = path / "state.safetensors"
+            weights.write_bytes(weights.read_bytes()[:1000])
+        options = {"output_dir": folder, "resume": True, "progress": False}
+        if damaged == 1:
+            with pytest.warns(UserWarning, match=latest[0].name):
+                assert_equal_runs(whole, finetune.finetune(item, item.own_masks, saving, **options))
+        else:
+            with pytest.raises(InputError, match="No checkpoint can be read.*step-000003.*step-000002"):
+                finetune.finetune(item, item.own_masks, saving, **options)
+
+
+def test_a_checkpoint_without_its_record_is_not_whole(tmp_path):
+    checkpoints = Checkpoints(tmp_path, 1, 2, {})
+    (checkpoints.folder / "step-000009").mkdir(parents=True)
+    (checkpoints.folder / "step-000009" / "state.safetensors").touch()
+    assert checkpoints.latest() is None and checkpoints.restore({}) == (0, [])
+
+
+def test_a_full_disk_does_not_end_the_training(saving, item, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    real = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, step, *given: (real if step < 3 else full)(self, step, *given)
+    )
+    with pytest.warns(UserWarning, match="No space left.*would begin at step-000002"):
+        run = finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=False)
+    assert len(run.losses) == STEPS and (tmp_path / "run" / "run.json").is_file()
+
+
+def test_a_run_resumes_on_a_drive_that_cannot_rename_folders(saving, item, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(Interrupted):
-        finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=stop_after(3))
-    latest = max((tmp_path / "run" / "checkpoints").iterdir())
-    (latest / "state.safetensors").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=latest.name):
-        finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", resume=True, progress=False)
+        finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=stop_after(4))
+    options = {"output_dir": tmp_path / "run", "resume": True, "progress": False}
+    resumed = finetune.finetune(item, item.own_masks, saving, **options)
+    assert_equal_runs(finetune.finetune(item, item.own_masks, saving, progress=False), resumed)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "text_encoder", "unet"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"text_encoder_stop_step": 2},
+        {"text_encoder_stop_step": 4},
+        {"train_text_encoder": False},
+        {"gradient_accumulation_steps": 2},
+        {"prior_weight": 1.0, "class_pictures": 2},
+    ],
+)
+def test_runs_with_options_resume_bit_for_bit(saving, item, tmp_path, settings):
+    whole = finetune.finetune(item, item.own_masks, saving, progress=False, **settings)
+    options = {"output_dir": tmp_path / "run", **settings}
+    with pytest.raises(Interrupted):
+        finetune.finetune(item, item.own_masks, saving, progress=stop_after(4), **options)
+    resumed = finetune.finetune(item, item.own_masks, saving, resume=True, progress=False, **options)
+    assert resumed.modules.keys() == whole.modules.keys() and resumed.losses == whole.losses
+    for name, module in whole.modules.items():
+        other = resumed.modules[name].state_dict()
+        assert all(torch.equal(value, other[key]) for key, value in module.state_dict().items())
 
 
 def test_resuming_without_a_checkpoint_begins_at_the_first_step(saving, item, tmp_path):

@@ -1,6 +1,7 @@
 """Fine-tuning: what is trained, with which settings, and what is left of a run that was stopped."""
 
 import gc
+import json
 import weakref
 from dataclasses import replace
 
@@ -90,9 +91,11 @@ def test_progress_can_be_followed(preset, item):
 
 def test_a_bar_is_drawn_only_if_asked_for(preset, item, capsys):
     finetune(item, item.own_masks, preset, steps=1, progress=False)
-    assert "fine-tune" not in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "fine-tune" not in shown and "encode" not in shown
     finetune(item, item.own_masks, preset, steps=1)
-    assert "fine-tune" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "fine-tune: 100%" in shown and "encode: 100%" in shown and "6/6" in shown
 
 
 def test_the_vae_is_gone_before_the_first_step(preset, item, monkeypatch):
@@ -113,14 +116,28 @@ def test_the_vae_is_gone_before_the_first_step(preset, item, monkeypatch):
     assert len(made) == 1 and living == [False]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, torch.OutOfMemoryError])
-def test_nothing_is_left_of_a_run_that_was_stopped(preset, item, tmp_path, error):
+def test_nothing_is_left_of_a_run_that_was_stopped(preset, item, tmp_path):
     def stop(*_):
-        raise error
+        raise KeyboardInterrupt
 
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         finetune(item, item.own_masks, preset, output_dir=tmp_path / "runs" / "x", progress=stop)
     assert not (tmp_path / "runs").exists()
+
+
+def test_too_little_memory_says_what_to_lower(preset, item, tmp_path):
+    def stop(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(InputError, match="batch_size=1 with gradient_accumulation_steps=2") as caught:
+        finetune(item, item.own_masks, preset, output_dir=tmp_path / "runs" / "x", progress=stop)
+    for way in ("gradient_checkpointing=true", "train_text_encoder=false", "lora_rank=8"):
+        assert way in str(caught.value)
+    assert "adamw8bit" not in str(caught.value) and not (tmp_path / "runs").exists()
+    lean = {"batch_size": 1, "gradient_checkpointing": True, "train_text_encoder": False, "lora_rank": 2}
+    with pytest.raises(InputError, match="smaller resolution") as caught:
+        finetune(item, item.own_masks, preset, progress=stop, **lean)
+    assert "lora_rank" not in str(caught.value)
 
 
 def test_a_foreign_folder_is_refused_before_the_first_step(preset, item, tmp_path):
@@ -138,3 +155,13 @@ def test_bad_object_masks(preset, item, change):
     }
     with pytest.raises(InputError, match="object mask"):
         finetune(item, object_masks[change], preset, progress=False)
+
+
+def test_a_run_of_an_older_version_is_loaded(preset, item, tmp_path):
+    """Its record lacks the settings that came later; they were at their defaults."""
+    run = finetune(item, item.own_masks, preset, steps=1, output_dir=tmp_path / "run", progress=False)
+    for name in ("lora_rank", "prior_weight", "gradient_accumulation_steps", "train_text_encoder"):
+        del run.record["preset"]["finetune"][name]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run.record))
+    options = {"steps": 1, "progress": lambda *_: pytest.fail("a step was taken")}
+    assert load_or_finetune(item, item.own_masks, preset, tmp_path / "run", **options).losses == run.losses

@@ -86,3 +86,22 @@ def test_the_same_seed_builds_the_same_bank_and_progress_is_told(vae, preset, it
     for name, tensor in vars(one).items():
         assert torch.equal(tensor, getattr(same, name))
     assert not torch.equal(one.latents, other.latents) and not torch.equal(one.mask, other.mask)
+
+
+def test_encoding_in_batches_differs_by_rounding_only(vae, preset, item):
+    one, many = (
+        latents.build_bank(
+            vae, item.photos, item.own_masks, presets.change(preset, finetune={"encode_batch_size": size})
+        )
+        for size in (1, 8)
+    )
+    for name, tensor in vars(one).items():
+        torch.testing.assert_close(tensor, getattr(many, name), atol=1e-4, rtol=1e-3)
+
+
+def test_two_batches_become_one_in_order(vae, preset, item):
+    bank = latents.build_bank(vae, item.photos, item.own_masks, preset)
+    one, other = (bank.draw(2, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    both = one + other
+    for name, tensor in vars(both).items():
+        assert torch.equal(tensor, torch.cat([getattr(one, name), getattr(other, name)]))

@@ -119,3 +119,19 @@ def test_a_new_background_keeps_the_thin_parts_of_a_mask_drawn_by_hand(preset):
     chosen = presets.change(preset, finetune=changes)
     view, mask = views.draw_view(photo, object_mask, chosen, np.random.default_rng(1))
     assert np.asarray(view.crop(mask.getbbox())).mean() < 100
+
+
+def test_a_mirrored_view_and_its_mask_belong_together(preset):
+    """In a peer the picture is mirrored after its mask was made."""
+    photo, object_mask = Image.new("RGB", (64, 64), "white"), Image.new("L", (64, 64), 0)
+    for box in ((8, 16, 32, 24), (8, 16, 16, 48)):  # an L, which no mirroring leaves as it is
+        photo.paste("black", box)
+        object_mask.paste(255, box)
+    chosen = presets.change(preset, finetune={"augment_flip": True})
+    seen = []
+    for mirrored in (False, True):
+        view, mask = views.draw_view(photo, object_mask, chosen, np.random.default_rng(0), mirrored=mirrored)
+        dark, inside = np.asarray(view.convert("L")) < 128, np.asarray(mask) > 0
+        assert (dark == inside).mean() > 0.97
+        seen.append(inside)
+    assert (seen[0] == seen[1][:, ::-1]).mean() > 0.95 and (seen[0] == seen[1]).mean() < 0.9

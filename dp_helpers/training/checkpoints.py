@@ -1,9 +1,9 @@
 """Checkpoints: the state of an unfinished run, saved so that the resumed run equals the undisturbed one bit for bit.
 
-A checkpoint is a folder ``checkpoints/step-000100`` inside the run's folder. It holds the weights of both modules and
-every tensor of the optimizer as safetensors, and all other state as JSON. It is written under a temporary name and
-moved into place, so a kill leaves either the whole checkpoint or none. Random numbers need no saving: all draws of a
-training step depend on (seed, step) alone.
+A checkpoint is a folder ``checkpoints/step-000100`` inside the run's folder. It holds the trained weights and every
+tensor of the optimizer as safetensors, and all other state as JSON. It is written under a temporary name and moved
+into place, so a kill leaves either the whole checkpoint or none (`files` says what mounted drives do). Random numbers
+need no saving: all draws of a training step depend on (seed, step) alone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import json
 import shutil
 import signal
 import threading
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..errors import InputError
@@ -61,7 +63,11 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """Return the latest whole checkpoint, or None."""
-        return max(self.folder.glob("step-*"), default=None)
+        return max(self._whole(), default=None)
+
+    def _whole(self) -> list[Path]:
+        """Return the whole checkpoints, oldest first. The record of a checkpoint is written last."""
+        return sorted(path.parent for path in self.folder.glob("step-*/state.json"))
 
     def after_step(self, step: int, steps: int, losses: list[float], state: dict[str, Any]) -> None:
         """Save the state if it is time to. The last step saves none, because the finished run is saved instead.
@@ -70,9 +76,21 @@ class Checkpoints:
             KeyboardInterrupt: a signal asked the run to stop. The state was saved before.
         """
         if step < steps and (self.stop_requested or (self.every > 0 and step % self.every == 0)):
-            self.save(step, losses, state)
+            self._try_to_save(step, losses, state)
             if self.stop_requested:
                 raise KeyboardInterrupt(f"stopped after step {step} of {steps}; the same call with `resume` goes on")
+
+    def _try_to_save(self, step: int, losses: list[float], state: dict[str, Any]) -> None:
+        """Save the state. If the disk is full or a drive is gone, warn and go on: training is worth more."""
+        try:
+            self.save(step, losses, state)
+        except (OSError, SafetensorError) as error:
+            latest = self.latest()
+            warnings.warn(
+                f"The state of step {step} could not be saved in {self.folder} ({error}). "
+                f"A resumed run would begin at {latest.name if latest else 'the first step'}.",
+                stacklevel=3,
+            )
 
     def save(self, step: int, losses: list[float], state: dict[str, Any]) -> Path:
         """Save a checkpoint, then remove those that are too old.
@@ -80,51 +98,65 @@ class Checkpoints:
         Args:
             step: number of steps done.
             losses: one for each of them.
-            state: by name, everything with ``state_dict`` that training changes.
+            state: by name, everything with ``state_dict`` that training changes. Of a module, only the weights that
+                need a gradient are saved: with LoRA a few megabytes.
         """
         tensors: dict[str, torch.Tensor] = {}
-        tree = _pack({name: thing.state_dict() for name, thing in state.items()}, tensors)
+        tree = _pack({name: _trained(thing) or thing.state_dict() for name, thing in state.items()}, tensors)
         path = self.folder / f"step-{step:06d}"
         for partial in self.folder.glob(".step-*"):  # left by a kill during an earlier save
-            shutil.rmtree(partial)
+            shutil.rmtree(partial, ignore_errors=True)
         with whole_folder(path, replace=True) as temporary:
             save_file(tensors, temporary / "state.safetensors")
             record = {"step": step, "losses": losses, "made_from": self.made_from, "state": tree}
             (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-        for old in sorted(self.folder.glob("step-*"))[: -self.keep]:
-            shutil.rmtree(old)
+        for old in self._whole()[: -self.keep]:
+            shutil.rmtree(old, ignore_errors=True)
         return path
 
     def restore(self, state: dict[str, Any]) -> tuple[int, list[float]]:
         """Load the latest checkpoint into ``state``, the things that `save` was given.
 
         Returns:
-            The number of steps done and their losses; (0, []) if there is no checkpoint.
+            The number of steps done and their losses; (0, []) if there is no checkpoint. A checkpoint that cannot be
+            read is passed over with a warning, because a drive may not have written all of it.
 
         Raises:
-            InputError: the checkpoint is damaged, or belongs to a run with other settings, item or seed.
+            InputError: no checkpoint can be read, or they belong to a run with other settings, item or seed.
         """
-        path = self.latest()
+        path, record, tree = self._read_latest()
         if path is None:
             return 0, []
-        try:
-            record = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            tensors = load_file(path / "state.safetensors")
-            tree, made_from = _unpack(record["state"], tensors), record["made_from"]
-        except Exception as error:  # whatever a damaged file raises
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{path} cannot be read ({reason}): delete it and resume again.") from error
+        made_from = record["made_from"]
         if differing := _differing(made_from, self.made_from):
             raise InputError(
                 f"{path} belongs to another run (it differs in {', '.join(differing)}): resume with the same settings, "
                 f"or delete {self.folder}."
             )
         for name, thing in state.items():
-            thing.load_state_dict(tree[name])
-            if isinstance(thing, torch.nn.Module):  # it copied the numbers; bit-equal sums need their order in memory
-                for key, weight in thing.named_parameters():
-                    weight.data = tree[name][key].to(weight.device)
+            weights = _trained(thing)
+            if not weights:
+                thing.load_state_dict(tree[name])
+            for key, weight in weights.items():  # load_state_dict would lose the order in memory, and bit-equal sums
+                weight.data = tree[name][key].to(weight.device)
         return record["step"], record["losses"]
+
+    def _read_latest(self) -> tuple[Path | None, dict[str, Any], dict[str, Any]]:
+        """Return the latest checkpoint that can be read, its record and its state; None for the path without any."""
+        damaged = []
+        for path in reversed(self._whole()):
+            try:
+                record = json.loads((path / "state.json").read_text(encoding="utf-8"))
+                tree = _unpack(record["state"], load_file(path / "state.safetensors"))
+            except Exception as error:  # whatever a damaged file raises
+                damaged.append(f"{path} ({(str(error).strip().splitlines() or [type(error).__name__])[0]})")
+                continue
+            if damaged:
+                warnings.warn(f"Passed over what cannot be read: {', '.join(damaged)}.", stacklevel=4)
+            return path, record, tree
+        if damaged:
+            raise InputError(f"No checkpoint can be read: {', '.join(damaged)}. Delete them and resume again.")
+        return None, {}, {}
 
     def _request_stop(self, number: int, frame) -> None:
         self.stop_requested = True
@@ -134,6 +166,12 @@ class Checkpoints:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def _trained(thing: Any) -> dict[str, torch.nn.Parameter]:
+    """Return the weights of a module that need a gradient, by name; nothing for what is no module."""
+    named = thing.named_parameters() if isinstance(thing, torch.nn.Module) else ()
+    return {name: weight for name, weight in named if weight.requires_grad}
 
 
 def _differing(old: Any, new: Any, prefix: str = "") -> list[str]:

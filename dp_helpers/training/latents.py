@@ -31,6 +31,10 @@ class Batch:
     masked_image_latents: torch.Tensor  # (B, 4, h, w)
     object_mask: torch.Tensor  # (B, 1, h, w) in {0, 1}, 1 = product
 
+    def __add__(self, other: Batch) -> Batch:
+        """Return this batch followed by another one."""
+        return Batch(*(torch.cat(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
+
 
 @dataclass
 class Bank:
@@ -80,7 +84,8 @@ def build_bank(
         drawn = [masks.draw_mask(object_mask, rng, preset.masks) for _ in range(settings.masks_per_view)]
         *drawn, object_mask = (masks.snap(mask, preset.resolution, factor) for mask in [*drawn, object_mask])
         image, mask = image_to_tensor(photo), torch.stack([mask_to_tensor(mask) for mask in drawn])
-        encoded = encode(vae, torch.cat([image[None], mask_image(image[None], mask)]), generator)
+        pictures = torch.cat([image[None], mask_image(image[None], mask)])
+        encoded = encode(vae, pictures, generator, settings.encode_batch_size)
         kept["latents"].append(encoded[:1])
         kept["masked"].append(encoded[1:])
         kept["mask"].append(torch.stack([mask_to_tensor(masks.to_latent_size(mask, factor)) for mask in drawn]))
@@ -107,8 +112,11 @@ def mask_image(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return image * (mask < 0.5)
 
 
-def encode(vae: AutoencoderKL, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Encode images (B, 3, H, W) in [-1, 1] as latents (B, 4, h, w), sampled and scaled as in the pipeline."""
+def encode(vae: AutoencoderKL, images: torch.Tensor, generator: torch.Generator, batch_size: int = 1) -> torch.Tensor:
+    """Encode images (B, 3, H, W) in [-1, 1] as latents (B, 4, h, w), sampled and scaled as in the pipeline.
+
+    ``batch_size`` images go through the VAE at once. Their latents differ from those of single images by rounding.
+    """
     images = images.to(device=vae.device, dtype=vae.dtype)
-    latents = [vae.encode(image[None]).latent_dist.sample(generator) for image in images]
+    latents = [vae.encode(some).latent_dist.sample(generator) for some in images.split(batch_size)]
     return torch.cat(latents).float() * vae.config.scaling_factor

@@ -49,6 +49,7 @@ def inpainting_loss(
     *,
     weight: torch.Tensor | None = None,
     snr_gamma: float | None = None,
+    sample_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Compute the loss of one batch, a scalar.
 
@@ -61,6 +62,7 @@ def inpainting_loss(
         timesteps: (B,), integers.
         weight: (B, 1, h, w), weights of the pixels, or None for plain Eq. 2.
         snr_gamma: weigh the samples by Min-SNR (arXiv 2303.09556), or None for plain Eq. 2.
+        sample_weight: (B,), other weights of the samples, or None.
     """
     noisy_latents = scheduler.add_noise(batch.latents, noise, timesteps)
     sample = unet_input(noisy_latents, batch.mask, batch.masked_image_latents)
@@ -72,6 +74,8 @@ def inpainting_loss(
     error = error.mean(dim=(1, 2, 3))  # (B,)
     if snr_gamma is not None:
         error = error * min_snr_weight(scheduler, timesteps, snr_gamma)
+    if sample_weight is not None:
+        error = error * sample_weight
     return error.mean()
 
 

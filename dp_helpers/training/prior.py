@@ -1,0 +1,102 @@
+"""Prior preservation (DreamBooth, arXiv 2208.12242): pictures of the class, drawn by the base model itself.
+
+A model that is trained on one product alone forgets what other things of its class look like. With ``prior_weight`` in
+the preset, each step also trains on pictures that the base model drew of the class noun, with a prompt without the
+token. The paper finds this harmful for shop items (section 6), so it is off by default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from .. import masks, models, presets
+from ..catalog import Item
+from ..device import pick_device
+from ..files import whole_file
+from ..presets import Preset
+from .latents import Bank, build_bank
+
+FOLDER = "class-pictures"
+_USED = ("num_inference_steps", "guidance_scale", "eta")  # settings of [inpaint] that a class picture depends on
+
+
+def class_prompt(item: Item) -> str:
+    """Return the item's prompt without the token, "a [class noun]"."""
+    return f"a {item.class_noun}"
+
+
+def picture_folder(item: Item, preset: Preset, run_folder: Path) -> Path:
+    """Return the folder of an item's class pictures, next to the run's folder, so that runs of a class share it.
+
+    Its name ends in a digest of all that the pictures depend on.
+    """
+    used = [getattr(preset.inpaint, name) for name in _USED]
+    made_from = [class_prompt(item), preset.models.inpainting, preset.resolution, used]
+    digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:8]
+    return run_folder.parent / FOLDER / f"{item.class_noun.replace(' ', '-')}-{digest}"
+
+
+def class_pictures(
+    item: Item, preset: Preset, folder: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> list[Image.Image]:
+    """Draw ``class_pictures`` pictures of the item's class with the base model, each with its own seed.
+
+    Args:
+        item: its class noun.
+        preset: the model, its settings, and the number of pictures.
+        folder: keep them here, and draw only those that are missing. None keeps none.
+        progress: called with (pictures done, pictures in all).
+    """
+    count, side = preset.finetune.class_pictures, preset.resolution
+    found, pipe = [folder / f"{index:04d}.png" if folder else None for index in range(count)], None
+    pictures = []
+    for index, path in enumerate(found):
+        if path is not None and path.is_file():
+            with Image.open(path) as image:
+                pictures.append(image.convert("RGB"))
+        else:
+            pipe = pipe or _pipeline(preset)
+            pictures.append(_draw(pipe, class_prompt(item), side, preset.inpaint, seed=index))
+            if path is not None:
+                with whole_file(path) as temporary:
+                    pictures[-1].save(temporary)
+        if progress:
+            progress(index + 1, count)
+    return pictures
+
+
+def class_bank(pictures: list[Image.Image], preset: Preset, *, seed: int = 0) -> Bank:
+    """Encode class pictures as they are, one view each: neither moved nor put on another background.
+
+    All of a class picture counts as product, so its masks are rectangles, ellipses and full ones.
+    """
+    as_they_are = {"views": len(pictures), "augment_scale": (1.0, 1.0), "augment_shift": 0.0}
+    as_they_are |= {"augment_background": 0.0, "augment_flip": False}
+    preset = presets.change(preset, finetune=as_they_are)
+    whole = [masks.full(picture.size) for picture in pictures]
+    return build_bank(models.load_vae(preset).to(pick_device()), pictures, whole, preset, seed=seed)
+
+
+def _pipeline(preset: Preset):
+    pipe = models.load_pipeline(preset)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _draw(pipe, prompt: str, side: int, settings: presets.Inpaint, *, seed: int) -> Image.Image:
+    """Draw one picture: everything is masked, so only the prompt decides what it shows."""
+    return pipe(
+        prompt=prompt,
+        image=Image.new("RGB", (side, side), (128, 128, 128)),
+        mask_image=masks.full((side, side)),
+        height=side,
+        width=side,
+        generator=torch.Generator().manual_seed(seed),
+        **{name: getattr(settings, name) for name in _USED},
+    ).images[0]

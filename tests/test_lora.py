@@ -1,0 +1,177 @@
+"""LoRA: only the matrices learn, the file is the one that diffusers loads, and merging adds them for good."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+from safetensors.torch import load_file
+from tools.family import SIDE
+
+from dp_helpers import inpaint, models, presets, runs
+from dp_helpers.errors import InputError
+from dp_helpers.finetune import finetune
+from dp_helpers.training import lora
+
+
+@pytest.fixture
+def lora_preset(preset):
+    settings = {"lora_rank": 2, "lora_alpha": 6.0, "learning_rate": 0.05, "steps": 4, "mixed_precision": "no"}
+    return presets.change(preset, finetune=settings)
+
+
+@pytest.fixture
+def run(lora_preset, item, tmp_path):
+    return finetune(item, item.own_masks, lora_preset, output_dir=tmp_path / "lora", progress=False)
+
+
+def attached(preset):
+    """U-Net and text encoder with matrices that do something."""
+    unet, text_encoder, tokenizer, _ = models.load_trainable(preset)
+    lora.attach(unet, text_encoder, preset.finetune)
+    for module in (unet, text_encoder):
+        for name, weight in module.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.3)
+    return unet.eval(), text_encoder.eval(), tokenizer
+
+
+def outputs(unet, text_encoder, tokenizer) -> torch.Tensor:
+    sample = torch.randn(1, 9, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        text = text_encoder(models.tokenize(tokenizer, ["a sks mug"]))[0]
+        return unet(sample, torch.tensor([500]), text).sample
+
+
+def pixels(painter, photo, mask, **settings) -> np.ndarray:
+    return np.asarray(painter(photo, mask, seed=3, **settings).painted).astype(int)
+
+
+def test_only_matrices_are_trained(lora_preset):
+    unet, text_encoder, _, _ = models.load_trainable(lora_preset)
+    before = outputs(unet.eval(), text_encoder.eval(), models.load_trainable(lora_preset)[2])
+    lora.attach(unet, text_encoder, lora_preset.finetune)
+    for module in (unet, text_encoder):
+        trained = {name for name, weight in module.named_parameters() if weight.requires_grad}
+        assert trained and all("lora_" in name for name in trained)
+    same = outputs(unet, text_encoder, models.load_trainable(lora_preset)[2])
+    assert torch.equal(before, same), "before the first step the matrices must change nothing"
+
+
+def test_diffusers_loads_the_file(run, family, lora_preset, tmp_path):
+    assert sorted(path.name for path in run.folder.iterdir()) == [lora.FILE, "run.json"]
+    pipe = StableDiffusionInpaintPipeline.from_pretrained(family / "inpainting")
+    base = outputs(pipe.unet, pipe.text_encoder, pipe.tokenizer)
+    pipe.load_lora_weights(run.folder)
+    theirs = outputs(pipe.unet, pipe.text_encoder, pipe.tokenizer)
+    ours = inpaint.load_painter(lora_preset, run, device="cpu").pipe
+    torch.testing.assert_close(theirs, outputs(ours.unet, ours.text_encoder, ours.tokenizer))
+    assert (theirs - base).abs().max() > 1e-3
+    assert {kind for kind, found in pipe.get_list_adapters().items() if found} == {"unet", "text_encoder"}
+
+
+def test_the_file_holds_what_was_trained_with_alpha_multiplied_in(lora_preset):
+    """alpha is 3 times the rank here: a loader that knows nothing of alpha must still get the same outputs."""
+    unet, text_encoder, tokenizer = attached(lora_preset)
+    trained = outputs(unet, text_encoder, tokenizer)
+    saved = lora.matrices(unet, text_encoder, lora_preset.finetune, torch.float32)
+    pipe = models.load_pipeline(lora_preset, device="cpu")
+    lora.load(pipe, saved)
+    torch.testing.assert_close(outputs(pipe.unet, pipe.text_encoder, tokenizer), trained, atol=1e-5, rtol=1e-4)
+    assert all(name.startswith(("unet.", "text_encoder.text_model.")) for name in saved)
+
+
+def test_the_file_is_small(lora_preset):
+    unet, text_encoder, _ = attached(lora_preset)
+    saved = lora.matrices(unet, text_encoder, lora_preset.finetune, torch.float16)
+    whole = sum(weight.numel() for module in (unet, text_encoder) for weight in module.parameters())
+    assert sum(value.numel() for value in saved.values()) < whole / 10
+    assert all(value.dtype == torch.float16 and value.is_contiguous() for value in saved.values())
+
+
+def test_a_run_comes_back_the_same(run, lora_preset, photo, mask):
+    again = runs.load_run(run.folder)
+    assert again.lora.keys() == run.lora.keys() and again.unet is again.text_encoder is None
+    assert all(torch.equal(value, again.lora[name]) for name, value in run.lora.items())
+    one, other = (inpaint.load_painter(lora_preset, each, device="cpu") for each in (run, run.folder))
+    assert (pixels(one, photo, mask) == pixels(other, photo, mask)).all()
+
+
+def test_scale_at_painting(run, lora_preset, photo, mask):
+    base = pixels(inpaint.load_painter(lora_preset, device="cpu"), photo, mask, prompt=run.prompt)
+    painter = inpaint.load_painter(lora_preset, run, device="cpu")
+    full = pixels(painter, photo, mask)
+    assert (full != base).any() and (pixels(painter, photo, mask, lora_scale=0.0) == base).all()
+    half = pixels(painter, photo, mask, lora_scale=0.5)
+    assert (half != base).any() and (half != full).any()
+    assert (pixels(painter, photo, mask) == full).all(), "a scale holds for one painting only"
+
+
+def test_a_scale_without_lora_is_refused(painter, photo, mask):
+    with pytest.raises(InputError, match="no LoRA to scale"):
+        painter(photo, mask, lora_scale=0.5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_merged_weights_paint_as_the_matrices_do(run, lora_preset, photo, mask, scale):
+    painter = inpaint.load_painter(lora_preset, run, device="cpu")
+    pipe = models.load_pipeline(lora_preset, device="cpu")
+    lora.merge(pipe, run.lora, scale)
+    assert not any("lora" in name for name, _ in pipe.unet.named_modules())
+    merged = pixels(inpaint.Painter(pipe, lora_preset, run.prompt), photo, mask)
+    assert abs(merged - pixels(painter, photo, mask, lora_scale=scale)).max() <= 1
+
+
+def test_a_frozen_text_encoder_gets_no_matrices(lora_preset, item):
+    run = finetune(item, item.own_masks, lora_preset, train_text_encoder=False, progress=False)
+    assert run.lora and all(name.startswith("unet.") for name in run.lora)
+
+
+def test_gradient_checkpointing_reaches_the_matrices_of_the_text_encoder(lora_preset, item):
+    settings = {"gradient_checkpointing": True, "lora_alpha": None}
+    run = finetune(item, item.own_masks, lora_preset, progress=False, **settings)
+    moved = [name for name, value in run.lora.items() if "lora_B" in name and value.abs().max() > 0]
+    assert any(name.startswith("text_encoder.") for name in moved) and any(name.startswith("unet.") for name in moved)
+
+
+def test_targets_can_be_chosen_and_must_exist(lora_preset, item):
+    run = finetune(item, item.own_masks, lora_preset, steps=1, lora_targets=["conv1", "v_proj", "fc1"], progress=False)
+    assert {name.rsplit(".lora_")[0].rsplit(".")[-1] for name in run.lora} == {"conv1", "v_proj", "fc1"}
+    pipe = models.load_pipeline(lora_preset, device="cpu")
+    lora.load(pipe, run.lora)
+    with pytest.raises(InputError, match="names sideways, but no layer"):
+        finetune(item, item.own_masks, lora_preset, lora_targets=["to_q", "sideways"], progress=False)
+    with pytest.raises(InputError, match="names fc1 of the text encoder"):
+        finetune(item, item.own_masks, lora_preset, lora_targets=["to_q", "fc1"], progress=False)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw8bit"])
+def test_a_resumed_run_equals_an_undisturbed_one(lora_preset, item, tmp_path, optimizer):
+    class Interrupted(Exception):
+        pass
+
+    def stop(step, *_):
+        if step == 3:
+            raise Interrupted
+
+    settings = {"steps": 5, "checkpointing_steps": 1, "optimizer": optimizer}
+    whole = finetune(item, item.own_masks, lora_preset, progress=False, **settings)
+    options = {"output_dir": tmp_path / "run", **settings}
+    with pytest.raises(Interrupted):
+        finetune(item, item.own_masks, lora_preset, progress=stop, **options)
+    saved = load_file(tmp_path / "run" / "checkpoints" / "step-000002" / "state.safetensors")
+    trained = sum(value.numel() for value in whole.lora.values())
+    assert sum(value.numel() for value in saved.values()) < 4 * trained, "a checkpoint holds no frozen weight"
+    resumed = finetune(item, item.own_masks, lora_preset, resume=True, progress=False, **options)
+    assert resumed.losses == whole.losses
+    assert all(torch.equal(value, resumed.lora[name]) for name, value in whole.lora.items())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_saved_weights_follow_the_umask(run):
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (run.folder / lora.FILE).stat().st_mode & 0o777 == 0o666 & ~mask
