@@ -32,6 +32,7 @@ MODULES = {
     "inpaint": "from a photo and a mask to the painted photo",
     "baselines": "the painters to compare with: title, description, Paint by Example, paste-in",
     "evaluation.metrics": "the paper's metrics: CLIP score, change outside the mask",
+    "watch": "see a run learn: the same photo painted while it trains",
     "evaluation.retrieval": "is the item found again among catalogue and near-twins?",
     "evaluation.truth": "colour, structure, features and seam against the true picture",
     "evaluation.silhouette": "is the painted product whole, and does it keep its aspect?",

@@ -11,6 +11,7 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -19,6 +20,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .files import check_can_write, whole_file
+
+if TYPE_CHECKING:  # importing it would load torch
+    from .watch import Row
 
 # From the palette of Okabe and Ito, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
@@ -118,6 +122,16 @@ def image_grid(
         figure.suptitle(title, fontsize=TYPE + 3)
     place = f"{len(images)} pictures in rows of {columns}"
     return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
+
+
+def watched(rows: Sequence[Row], most: int = 4) -> Figure:
+    """Draw the paintings of a `watch.Watch`, one line for each step: the first and the latest, ``most`` in all."""
+    shown = [*rows[:1], *rows[1:][1 - most :]]
+    images = [image for row in shown for image in row.images]
+    said = [f"step {row.step}, CLIP score {row.clip_score:.3f}" for row in shown]
+    labels = [words if column == 0 else "" for words in said for column in range(len(rows[0].images))]
+    alt = f"Paintings of one photo at {len(shown)} moments of the training, one line each: {'; '.join(said)}."
+    return image_grid(images, labels, len(rows[0].images), alt=alt)
 
 
 def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:

@@ -9,6 +9,7 @@ from tools.family import SIDE
 
 from dp_helpers import inpaint, plots, presets
 from dp_helpers.finetune import finetune
+from dp_helpers.watch import Watch
 from dp_helpers.widgets import panels
 from dp_helpers.widgets.upload import UploadPanel
 
@@ -132,6 +133,27 @@ def test_fine_tuning_by_panel_is_the_plain_call(preset, item, tmp_path, monkeypa
     assert (tmp_path / "run" / "run.json").is_file() and "saved in" in panel.status.value
     assert drawn[0] == 1 and drawn[-1] == 2  # live, and whole at the end
     assert (panel.bar.value, panel.bar.max) == (2, 2)
+
+
+def test_paintings_are_shown_while_the_model_learns(preset, item, photo, mask):
+    watch = Watch(item, preset, photo, mask, seeds=(0, 1))
+    panel = panels.FinetunePanel(item, item.own_masks, preset, watch=watch)
+    said = []
+    panel.status.observe(lambda change: said.append(change["new"]), "value")
+    panel.controls["steps"].value = 2
+    click(panel)
+    assert [row.step for row in watch.rows] == [0, 2]
+    assert "2 paintings after 2 steps" in panel.paintings.value and "data:image/jpeg" in panel.paintings.value
+    assert panel.paintings in panel.children and panel.result.record["validation"] == watch.scores
+
+
+def test_the_panel_tells_the_time_left(preset, item, monkeypatch):
+    monkeypatch.setattr(panels, "_REDRAW", -1.0)
+    panel = panels.FinetunePanel(item, item.own_masks, preset)
+    said = []
+    panel.status.observe(lambda change: said.append(change["new"]), "value")
+    click(panel)
+    assert [words for words in said if " s left." in words]
 
 
 def test_a_stopped_fine_tuning_leaves_nothing(preset, item, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dp_helpers import plots
+from dp_helpers.watch import Row
 
 
 def test_figures(item, photo, mask, tmp_path):
@@ -151,3 +152,12 @@ def test_nbconvert_shows_the_description():
     cell = v4.new_code_cell(outputs=[v4.new_output("display_data", {"text/html": page})])
     body, _ = exporter.from_notebook_node(v4.new_notebook(cells=[cell]))
     assert 'alt="2 photos of one product, side by side."' in body and "No description has been provided" not in body
+
+
+def test_the_first_and_the_latest_rows_of_a_watched_run_are_drawn():
+    rows = [Row(step, [Image.new("RGB", (8, 8), (step, 0, 0))] * 2, step / 100) for step in (0, 10, 20, 30, 40, 50)]
+    figure = plots.watched(rows)
+    titles = [axis.get_title() for axis in figure.get_axes() if axis.get_title()]
+    assert titles == [f"step {step}, CLIP score {step / 100:.3f}" for step in (0, 30, 40, 50)]
+    assert [int(axis.images[0].get_array()[0, 0, 0]) for axis in figure.get_axes()] == [0, 0, 30, 30, 40, 40, 50, 50]
+    assert len(plots.watched(rows[:1]).get_axes()) == 2 and "step 50" in plots.to_html(figure)

@@ -26,6 +26,7 @@ from PIL import Image
 from .. import catalog, finetune, inpaint, plots, runs
 from ..errors import InputError
 from ..presets import Preset
+from ..watch import Watch
 
 _AT_WORK = threading.Lock()
 _REDRAW = 2.0  # seconds between two pictures of the loss, because drawing one takes a while
@@ -112,13 +113,14 @@ class Panel(widgets.VBox):
         shown = f" <code>{html.escape(code)}</code>" if code else ""
         self.status.value = f"<p>{html.escape(words)}{shown}</p>"
 
-    def _show(self, figure, words: str) -> None:
-        """Show a figure, with ``words`` as its alternative text."""
+    def _show(self, figure, words: str, place: widgets.HTML | None = None) -> None:
+        """Show a figure in ``place``, the panel's picture unless given, with ``words`` as its alternative text."""
+        place = self.picture if place is None else place
         buffer = io.BytesIO()
         figure.savefig(buffer, format="jpeg", dpi=72, facecolor="white")
         code = base64.b64encode(buffer.getvalue()).decode("ascii")
-        self.picture.value = f'<img alt="{html.escape(words)}" src="data:image/jpeg;base64,{code}">'
-        self.picture.layout.visibility = "visible"
+        place.value = f'<img alt="{html.escape(words)}" src="data:image/jpeg;base64,{code}">'
+        place.layout.visibility = "visible"
 
 
 class FinetunePanel(Panel):
@@ -126,6 +128,7 @@ class FinetunePanel(Panel):
 
     Args:
         item, object_masks, preset, output_dir: as for `finetune.finetune`.
+        watch: a `watch.Watch`. Its paintings are shown below the loss while the model learns.
     """
 
     def __init__(
@@ -135,8 +138,9 @@ class FinetunePanel(Panel):
         preset: Preset,
         *,
         output_dir: str | Path | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self._given, self._output_dir = (item, object_masks, preset), output_dir
+        self._given, self._output_dir, self._watch = (item, object_masks, preset), output_dir, watch
         settings, most = preset.finetune, max(2000, preset.finetune.steps)
         controls = {
             "steps": widgets.BoundedIntText(settings.steps, min=1, max=most, description="steps", style=_LABEL),
@@ -144,21 +148,30 @@ class FinetunePanel(Panel):
             "seed": _seed(),
         }
         super().__init__("Fine-tune", controls)
+        if watch is not None:
+            self.paintings = widgets.HTML()
+            self.children = (*self.children, self.paintings)
+            watch.show = lambda rows: self._show(plots.watched(rows), rows[-1].words, self.paintings)
 
     def _work(self, parameters: dict[str, Any]) -> tuple[runs.Run, str, str]:
-        item, losses, drawn = self._given[0], [], [0.0]
+        item, losses, drawn, started = self._given[0], [], [0.0], [0.0]
 
         def watch(step: int, steps: int, loss: float) -> None:
             losses.append(loss)
             self._step(step, steps)
             if step == 1:
+                started[0] = time.monotonic()
                 self._say(f"Fine-tuning on {item.name} ...")
             if step == steps or time.monotonic() - drawn[0] > _REDRAW:
                 self._show(plots.loss_curve(losses), f"Loss of {step} steps; the last is {loss:.3f}.")
                 drawn[0] = time.monotonic()
+                left = (drawn[0] - started[0]) / max(1, step - 1) * (steps - step)
+                if 1 < step < steps:
+                    self._say(f"Fine-tuning on {item.name}, about {left:.0f} s left.")
 
         self._say(f"Encoding the {len(item.photos)} photos of {item.name} ...")
-        run = finetune.finetune(*self._given, output_dir=self._output_dir, progress=watch, **parameters)
+        options = {"output_dir": self._output_dir, "progress": watch, "watch": self._watch}
+        run = finetune.finetune(*self._given, **options, **parameters)
         place = f"saved in {run.folder}" if run.folder else "not saved"
         return (
             run,
