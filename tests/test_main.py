@@ -70,6 +70,43 @@ def test_the_runs_own_preset_and_prompt_are_used_unless_others_are_given(family,
         assert (parameters["num_inference_steps"], parameters["prompt"]) == (steps, prompt)
 
 
+def test_any_setting_can_be_set(family, item_folder, scene, capsys):
+    settings = ("finetune.learning_rate=2e-3", "finetune.lr_scheduler=linear", "finetune.lora_rank=2", "token=mug")
+    words = [word for setting in settings for word in ("--set", setting)]
+    given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
+    done = Done(capsys, "finetune", *given, *words)
+    assert done.returncode == 0, done.stderr
+    made = runs.read_record(scene / "run")["preset"]
+    assert (made["finetune"]["learning_rate"], made["finetune"]["lr_scheduler"], made["token"]) == (
+        2e-3,
+        "linear",
+        "mug",
+    )
+    assert (made["finetune"]["lora_rank"], made["finetune"]["steps"]) == (2, 1)
+
+
+def test_a_run_can_be_watched(family, item_folder, context_folder, scene, capsys):
+    given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 2)
+    done = Done(capsys, "finetune", *given, "--watch", context_folder)
+    assert done.returncode == 0, done.stderr
+    assert "3 paintings after 2 steps" in done.stderr
+    assert len(list((scene / "run" / "validation").glob("step-*.png"))) == 2
+    done = Done(capsys, "finetune", *given, "--watch", "nowhere-room")
+    assert done.returncode == 2 and "nowhere-room" in done.stderr
+
+
+def test_painting_by_other_settings(family, item_folder, scene, capsys):
+    given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
+    assert Done(capsys, "finetune", *given, "--set", "finetune.lora_rank=2").returncode == 0
+    options = ("--num-inference-steps", 4, "--strength", 0.5, "--negative-prompt", "a mug", "--lora-scale", 0.5)
+    painting = ("inpaint", scene / "run", scene / "photo.png", scene / "mask.png", "--out", scene / "out.png")
+    done = Done(capsys, *painting, *options, "--set", "inpaint.eta=0.5")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(Image.open(scene / "out.png").text["dreampaint"])
+    wanted = {"num_inference_steps": 4, "strength": 0.5, "negative_prompt": "a mug", "lora_scale": 0.5, "eta": 0.5}
+    assert wanted.items() <= made.items()
+
+
 def test_demo(family, item_folder, context_folder, scene):
     given = ("--preset", family / "preset.toml", "--item", item_folder, "--context", context_folder)
     done = run("demo", *given, "--out", "out", "--steps", 2, folder=scene)
@@ -133,6 +170,9 @@ def test_bad_outputs_runs_and_presets(scene, item_folder):
         (("finetune", item_folder, "--out", "photo.png"), "is a file"),
         (("finetune", item_folder, "--out", "x", "--steps", "0"), "at least 1"),
         (("finetune", item_folder, "--out", "x", "--preset", "sd99"), "no preset"),
+        (("finetune", item_folder, "--out", "x", "--set", "finetune.rate=1"), "unknown key 'finetune.rate'"),
+        (("finetune", item_folder, "--out", "x", "--set", "finetune.learning_rate=high"), "finite number"),
+        (("finetune", item_folder, "--out", "x", "--set", "training.steps=1"), "the tables of a preset are"),
     ):
         assert_one_sentence(run(*arguments, folder=scene), words, scene, before)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
 from .. import course, presets
@@ -39,6 +40,11 @@ def item_folder(item: str | Path) -> Path:
     return named
 
 
+def context_folder(context: str | Path) -> Path:
+    """Return a context's folder, from a path or a name in data/contexts."""
+    return Path(context) if Path(context).is_dir() else find_data() / "contexts" / context
+
+
 def default_folder(kind: str, name: str) -> Path:
     """Return data/KIND/NAME, or the first folder in data/KIND if there is no such folder."""
     folder = find_data() / kind
@@ -53,10 +59,39 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def preset_with_steps(options: argparse.Namespace) -> presets.Preset:
-    """Return the preset, with the number of steps that the command line gives."""
-    preset = presets.load(options.preset)
-    return preset if options.steps is None else presets.change(preset, finetune={"steps": options.steps})
+def add_settings(added: argparse.ArgumentParser) -> None:
+    """Add the option that changes any setting of the preset."""
+    added.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="TABLE.SETTING=VALUE",
+        help="use this value instead of the preset's, for example finetune.learning_rate=1e-4; may be given again",
+    )
+
+
+def chosen_preset(options: argparse.Namespace, source: str | None = None, **changes) -> presets.Preset:
+    """Return the preset with the settings of ``--set``, then ``changes``: tables of settings, None for the preset's.
+
+    Args:
+        options: of the command line, with ``preset`` and, if the command has it, ``set``.
+        source: the preset if the command line names none.
+        changes: for example ``finetune={"steps": options.steps}``.
+    """
+    preset = presets.load(options.preset or source)
+    for given in getattr(options, "set", []):
+        name, _, value = given.partition("=")
+        table, _, setting = name.rpartition(".")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value  # a word without quotes
+        if table and table not in presets.TABLES:
+            raise InputError(f"--set {given}: the tables of a preset are {', '.join(presets.TABLES)}.")
+        preset = presets.change(preset, **({table: {setting: parsed}} if table else {setting: parsed}))
+    for table, settings in changes.items():
+        preset = presets.change(preset, **{table: {key: value for key, value in settings.items() if value is not None}})
+    return preset
 
 
 def quiet() -> None:

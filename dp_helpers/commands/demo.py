@@ -22,11 +22,12 @@ def add(commands) -> None:
     added.add_argument("--context", type=Path, help=f"a context's folder (default: {DEMO_CONTEXT})")
     added.add_argument("--steps", type=int, help="default: the preset's")
     added.add_argument("--seed", type=int, default=0)
+    common.add_settings(added)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the whole job on one catalogue item and one context."""
-    preset = common.preset_with_steps(options)
+    preset = common.chosen_preset(options, finetune={"steps": options.steps})
     item = catalog.load_item(common.item_folder(options.item or common.default_folder("catalog", DEMO_ITEM)))
     context = catalog.load_context(options.context or common.default_folder("contexts", DEMO_CONTEXT))
     if not context.masks:

@@ -25,6 +25,7 @@ def add(commands) -> None:
     added.add_argument("--steps", type=int, help="of fine-tuning (default: the preset's)")
     added.add_argument("--runs", type=Path, default=Path("runs"), help="folder of fine-tunes (default: runs)")
     added.add_argument("--quick", action="store_true", help="one item, two pairs, one seed")
+    common.add_settings(added)
     added.add_argument(
         "--ablation",
         nargs="*",
@@ -35,7 +36,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
-    preset, data = common.preset_with_steps(options), options.data or find_data()
+    preset, data = common.chosen_preset(options, finetune={"steps": options.steps}), options.data or find_data()
     check_can_write(options.out)
     if options.ablation is not None:
         return _run_ablations(options, preset, data)

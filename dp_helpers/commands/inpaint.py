@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import catalog, presets
+from .. import catalog
 from ..errors import InputError
 from ..files import check_can_write
 from . import common
@@ -19,8 +19,13 @@ def add(commands) -> None:
     added.add_argument("mask", type=Path, help="a picture of the photo's size, white = repaint")
     added.add_argument("--out", type=Path, required=True, help="PNG file")
     added.add_argument("--prompt", help="default: the item's")
+    added.add_argument("--negative-prompt", help="guidance leads away from it")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
+    added.add_argument("--num-inference-steps", type=int, help="default: the preset's")
+    added.add_argument("--strength", type=float, help="default: the preset's")
+    added.add_argument("--lora-scale", type=float, help="of a run with LoRA (default: the preset's)")
     added.add_argument("--seed", type=int, default=0)
+    common.add_settings(added)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,15 +35,16 @@ def run(options: argparse.Namespace) -> None:
     check_can_write(options.out, suffix=".png")
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
+    names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale")
+    settings = {name: getattr(options, name) for name in names}
     common.quiet()
     from .. import inpaint as painting
     from .. import runs
 
     run = runs.load_run(options.run)
-    preset = presets.load(options.preset or run.preset_source)
-    if options.guidance_scale is not None:
-        preset = presets.change(preset, inpaint={"guidance_scale": options.guidance_scale})
+    preset = common.chosen_preset(options, run.preset_source, inpaint=settings)
     painter = painting.load_painter(preset, run)
     prompt = options.prompt or run.prompt
     common.say(f"painting {prompt!r}")
-    print(painting.save_result(painter(photo, mask, prompt=prompt, seed=options.seed), options.out))
+    painted = painter(photo, mask, prompt=prompt, negative_prompt=options.negative_prompt, seed=options.seed)
+    print(painting.save_result(painted, options.out))
