@@ -1,4 +1,4 @@
-"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | evaluate | check``.
+"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | export | evaluate | check``.
 
 Status lines and progress bars go to stderr, results to stdout. Wrong input ends with one sentence on stderr and exit
 code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .commands import check, demo, evaluate, finetune, inpaint, masks
+from .commands import check, demo, evaluate, export, finetune, inpaint, masks
 from .errors import InputError
 
-COMMANDS = (demo, masks, finetune, inpaint, evaluate, check)  # in the order in which --help lists them
+COMMANDS = (demo, masks, finetune, inpaint, export, evaluate, check)  # in the order in which --help lists them
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,180 @@
+"""A run for other programs: a whole pipeline in fp16, one file for ComfyUI and A1111, a model card, the Hub.
+
+A run's folder holds what was trained, and the base model is needed next to it. An export needs nothing else. LoRA
+matrices are merged into the weights, and their file goes along in both namings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import convert_state_dict_to_kohya
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from safetensors.torch import save_file
+
+from . import models, single_file
+from .errors import InputError
+from .files import check_can_write, whole_folder
+from .presets import Preset
+from .runs import Run
+from .training import lora
+
+KOHYA_FILE = "lora_kohya.safetensors"
+USAGE = """
+```python
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+
+pipe = StableDiffusionInpaintPipeline.from_pretrained("{place}", torch_dtype=torch.float16).to("cuda")
+image = pipe({prompt!r}, image=photo, mask_image=mask, guidance_scale={guidance_scale}).images[0]
+```
+
+`photo` is a square RGB picture of {resolution} x {resolution} pixels, and `mask` is white where it is to be repainted.
+"""
+
+
+def export(run: Run, preset: Preset, folder: str | Path, *, lora_scale: float = 1.0, one_file: bool = True) -> Path:
+    """Write a run as a whole pipeline in fp16, with a model card.
+
+    Args:
+        run: of full weights or LoRA.
+        preset: the base model, and the settings to recommend.
+        folder: to write to; an older export in it is replaced.
+        lora_scale: how strongly a LoRA is merged.
+        one_file: also write one file under the original names, and check it by loading it back.
+
+    Raises:
+        InputError: the folder holds something else, or one file cannot express this model.
+    """
+    folder = check_export_folder(folder)
+    pipe = models.load_pipeline(preset, device="cpu", **run.modules)
+    if run.lora:
+        lora.merge(pipe, run.lora, lora_scale)
+    pipe = pipe.to(torch.float16)
+    with whole_folder(folder, replace=True) as temporary:
+        pipe.save_pretrained(temporary, safe_serialization=True)
+        if one_file:
+            single_file.check(single_file.save(pipe, temporary / f"{folder.name}.safetensors"), temporary)
+        if run.lora:
+            save_file(run.lora, temporary / lora.FILE, metadata={"format": "pt"})
+            save_file(kohya_names(run.lora), temporary / KOHYA_FILE, metadata={"format": "pt"})
+        card(run, preset, folder.name).save(temporary / "README.md")
+    return folder
+
+
+def check_export_folder(folder: str | Path) -> Path:
+    """Return ``folder`` as a Path if an export can be written there.
+
+    Raises:
+        InputError: it cannot be written, or holds something else than an older export.
+    """
+    folder = check_can_write(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():
+        raise InputError(f"{folder} holds other things than an exported pipeline: name a new folder.")
+    return folder
+
+
+def kohya_names(matrices: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the matrices of a LoRA file under the names that ComfyUI and A1111 know."""
+    # The library's own prefix is that of the first of two text encoders, as Stable Diffusion XL has them.
+    return convert_state_dict_to_kohya(
+        {name.replace("text_encoder.", "lora_te.", 1): value for name, value in matrices.items()}
+    )
+
+
+def card(run: Run, preset: Preset, place: str) -> ModelCard:
+    """Write the model card: what it is, how to use it, every setting, and the base model's licence."""
+    base, record, item = preset.models.inpainting[0], run.record, run.record["item"]
+    public = not base.startswith((".", "/", "~", "data/"))
+    data = ModelCardData(
+        license=preset.license,
+        base_model=base if public else None,
+        library_name="diffusers",
+        pipeline_tag="image-to-image",
+        tags=["inpainting", "stable-diffusion", "dreambooth", *(["lora"] if run.lora else [])],
+        instance_prompt=run.prompt,
+    )
+    usage = USAGE.format(place=place, prompt=run.prompt, **_used(preset))
+    settings = record["preset"]["finetune"]
+    text = f"""---
+{data.to_yaml()}
+---
+
+# {item["title"]}, fine-tuned for inpainting
+
+Paints one product, "{item["title"]}", into photos. The prompt `{run.prompt}` means this product. It was fine-tuned with
+masked DreamBooth ([arXiv 2305.01257](https://arxiv.org/abs/2305.01257)) on {len(item["photos"])} photos.
+
+## Use
+{usage}
+## Licence
+
+The base model is `{base}`, its licence is `{preset.license}`. These weights are derived from it, so its terms and
+restrictions hold for them, too. The photos of the product have their own rights.
+
+## Limits
+
+The model learned from a few photos: details that they do not show are guesses. Writing and fine patterns may come out
+wrong. Look at each picture before you publish it.
+
+## How it was made
+
+{_table({"steps": record["steps"], "seed": record["seed"], "photos": len(item["photos"])} | settings)}
+
+Mean loss of the last 20 steps: {sum(run.losses[-20:]) / len(run.losses[-20:]):.3f}. Versions:
+{", ".join(f"{name} {version}" for name, version in record["versions"].items())}.
+"""
+    return ModelCard(text)
+
+
+def push(folder: Path, repo_id: str, *, private: bool = True, dry_run: bool = False) -> list[str]:
+    """Upload an export to the Hugging Face Hub. Return the names of its files.
+
+    Args:
+        folder: the export.
+        repo_id: "user/name"; the repository is made if it does not exist.
+        private: of a new repository.
+        dry_run: upload nothing and reach for nothing.
+
+    Raises:
+        InputError: the Hub refused, or you are not logged in.
+    """
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if dry_run:
+        return files
+    api = HfApi()
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Fine-tuned with dp_helpers")
+    except Exception as error:  # of the Hub, the network or the login: there are many
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{folder} could not be uploaded to {repo_id} ({reason}): log in with `hf auth login`, check the name and "
+            "the connection, and push again."
+        ) from error
+    return files
+
+
+def check_repo_id(repo_id: str) -> str:
+    """Return a repository's name if it is one.
+
+    Raises:
+        InputError: it is not of the form user/name.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InputError(f"{repo_id!r} is no name of a repository ({error}): give one like user/name.") from error
+    return repo_id
+
+
+def _used(preset: Preset) -> dict[str, Any]:
+    return {"guidance_scale": preset.inpaint.guidance_scale, "resolution": preset.resolution}
+
+
+def _table(values: dict[str, Any]) -> str:
+    rows = [f"| `{name}` | {value} |" for name, value in values.items()]
+    return "\n".join(["| setting | value |", "|---|---|", *rows])
