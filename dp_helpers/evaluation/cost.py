@@ -18,7 +18,10 @@ from .rows import read_rows
 
 @dataclass
 class Work:
-    """What is still to do: fine-tunes by folder, each with its steps; pictures; and their denoising steps."""
+    """What is still to do: fine-tunes by folder, each with its steps; pictures; and their denoising steps.
+
+    Class pictures, which prior preservation draws once for each class, are not counted.
+    """
 
     runs: dict[Path, int] = field(default_factory=dict)
     pictures: int = 0
@@ -57,7 +60,8 @@ def work(ablation: Ablation, pairs: Sequence[Pair], preset: Preset, runs_folder:
             places[item.name, task.painter] = ablation_runs.run_folder(level, item, preset, runs_folder)
         place, changed = places[item.name, task.painter], level.preset(preset)
         if place and not _is_there(place, ablation_runs.origin(level, item, preset)):
-            left.runs[place] = changed.finetune.steps
+            with_class = changed.finetune.prior_weight > 0  # then a step trains on twice as many samples
+            left.runs[place] = changed.finetune.steps * (2 if with_class else 1)
         left.pictures += 1
         left.denoising_steps += changed.inpaint.num_inference_steps
     return left
