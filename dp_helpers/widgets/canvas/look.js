@@ -56,7 +56,9 @@ class Look {
     // The tint would hide the result, so then it is there only while something is drawn; the outline stays.
     if (!stage.result || drawing.now) this.paintTint(place, settings.overlay_opacity);
     this.paintOutline(place, 1.5 * ratio);
-    if (drawing.outline) this.paintPath(drawing.outline.map((each) => stage.toStage(each)), drawing.polygon && stage.hover);
+    const outline = drawing.outline?.map((each) => stage.toStage(each));
+    if (outline) this.paintPath(drawing.polygon && stage.hover ? [...outline, stage.hover] : outline);
+    if (drawing.polygon) this.paintCorners(outline);
     if (stage.cross) this.paintCross(stage.toStage(stage.cross));
     const at = stage.cross ? stage.toStage(stage.cross) : stage.hover;
     if (at && STROKES.includes(settings.tool)) this.paintBrush(at, (stage.scale * settings.brush_size) / 2);
@@ -110,15 +112,19 @@ class Look {
     draw("destination-in", "source-out", LIGHT);
   }
 
-  /** Draw an outline that is not closed yet, with its corners if it goes on to the pointer. */
-  paintPath(points, next) {
+  /** Draw an outline that is not closed yet. */
+  paintPath(points) {
     const { context, ratio } = this;
-    for (const [color, dash] of [[DARK, []], [LIGHT, [5, 5]]]) {
+    for (const [color, width, dash] of [[DARK, 3, []], [LIGHT, 1.5, [5, 5]]]) {
       context.beginPath();
-      for (const { x, y } of next ? [...points, next] : points) context.lineTo(x * ratio, y * ratio);
-      this.stroke(color, dash.length ? 1.5 : 3, dash);
+      for (const { x, y } of points) context.lineTo(x * ratio, y * ratio);
+      this.stroke(color, width, dash);
     }
-    if (points.length > 200) return; // a lasso
+  }
+
+  /** Draw the corners of a polygon, the first one larger, because a click there closes it. */
+  paintCorners(points) {
+    const { context, ratio } = this;
     for (const [index, { x, y }] of points.entries()) {
       context.beginPath();
       context.arc(x * ratio, y * ratio, (index ? 3 : 6) * ratio, 0, 2 * Math.PI);
