@@ -65,7 +65,8 @@ def page(browser, family, tmp_path):
     folder.mkdir()
     sources = NOTEBOOK.format(root=str(execute.HERE.parent), preset=str(family / "preset.toml")), LATER
     cells = [execute.nbformat.v4.new_code_cell(source.strip()) for source in sources]
-    execute.nbformat.write(execute.nbformat.v4.new_notebook(cells=cells), folder / "product.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}  # or JupyterLab asks for one
+    execute.nbformat.write(execute.nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "product.ipynb")
     context, errors = browser.new_context(viewport={"width": 1400, "height": 3000}, accept_downloads=True), []
     context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
