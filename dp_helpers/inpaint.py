@@ -89,6 +89,7 @@ class Painter:
         prompt: str | None = None,
         negative_prompt: str | None = None,
         progress: Callable[[int, int], None] | None = None,
+        callback_on_step_end: Callable[..., None] | None = None,
         **settings: Any,
     ) -> Result:
         """Repaint the part of the photo under the mask.
@@ -102,6 +103,7 @@ class Painter:
             prompt: the painter's own unless given; more words may follow it (section 6).
             negative_prompt: guidance leads away from it; the empty prompt unless given.
             progress: called with (step, steps) after each denoising step. An exception in it ends the painting.
+            callback_on_step_end: called with (pipe, step, timestep, tensors) after each step; see `denoising.watch`.
             settings: fields of `presets.Inpaint` to use instead of the preset's, for example ``guidance_scale=7``.
 
         Raises:
@@ -132,7 +134,8 @@ class Painter:
             guidance_scale=chosen.guidance_scale,
             generator=torch.Generator().manual_seed(seed),
             cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
-            callback_on_step_end=_reporting(progress) if progress else None,
+            callback_on_step_end=_reporting(progress, callback_on_step_end),
+            callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
         )
         if any(output.nsfw_content_detected or ()):
             warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
@@ -233,11 +236,14 @@ def save_result(result: Result, path: str | Path) -> Path:
     return path
 
 
-def _reporting(progress: Callable[[int, int], None]):
-    """Wrap ``progress`` in the form that the pipeline calls."""
+def _reporting(progress: Callable[[int, int], None] | None, callback: Callable[..., None] | None):
+    """Join the two callbacks in the form that the pipeline calls. They look at the tensors and change none."""
 
-    def report(pipe, step: int, timestep, callback_kwargs: dict) -> dict:
-        progress(step + 1, pipe.num_timesteps)
-        return callback_kwargs
+    def report(pipe, step: int, timestep, tensors: dict[str, torch.Tensor]) -> dict:
+        if progress:
+            progress(step + 1, pipe.num_timesteps)
+        if callback:
+            callback(pipe, step, timestep, tensors)
+        return {}
 
     return report

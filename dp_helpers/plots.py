@@ -18,6 +18,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy import ndimage
 
 from .files import check_can_write, whole_file
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:  # importing it would load torch
 
 # From the palette of Okabe and Ito, which readers with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
+VIOLET = "#7B2CBF"  # of masks over photos
 TYPE = 15
 _TILE = 2.6  # inches, a side
-_BEFORE_AFTER = "A photo; the same photo with its mask tinted orange; the result"
+_BEFORE_AFTER = "A photo; the same photo with its mask tinted violet; the result"
 
 
 def references(photos: Sequence[Image.Image], title: str = "") -> Figure:
@@ -52,7 +54,7 @@ def object_masks(
     """Draw the photos with their masks over them."""
     images = [overlay(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
     labels = labels or _numbered(photos)
-    alt = f"{len(images)} pictures side by side, each with its mask tinted orange: {'; '.join(labels)}"
+    alt = f"{len(images)} pictures side by side, each with its mask tinted violet: {'; '.join(labels)}"
     return image_row(images, labels, title, alt=_sentence(title, alt))
 
 
@@ -146,13 +148,20 @@ def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_labe
 
 
 def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
-    """Tint the masked region of a photo orange and outline it, so that it is visible without colour, too."""
-    inside = np.asarray(mask) >= 128
+    """Tint the masked region of a photo violet, with thin white lines, and outline it in black and white.
+
+    The lines show on violet products, the tint on white ones, and the outline on all, also along the photo's border.
+    """
+    inside, unit = np.asarray(mask) >= 128, max(1, round(max(mask.size) / 130))
     pixels = np.asarray(photo.convert("RGB")).astype(float)
-    tint = np.array([int(ORANGE[at : at + 2], 16) for at in (1, 3, 5)])
-    pixels[inside] = 0.45 * pixels[inside] + 0.55 * tint
-    pixels[_outline(inside, max(1, round(max(mask.size) / 100)))] = 0
-    return Image.fromarray(pixels.astype(np.uint8))
+    rows, columns = np.indices(inside.shape)
+    line = inside & ((rows + columns) % (6 * unit) < unit)
+    for where, color, share in ((inside, VIOLET, 0.42), (line, "#FFFFFF", 0.45)):
+        tint = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)])
+        pixels[where] = (1 - share) * pixels[where] + share * tint
+    for width, grey in ((2 * unit, 255), (unit, 0)):  # what is beyond the border counts as outside
+        pixels[inside & ~ndimage.binary_erosion(inside, np.ones((2 * width + 1, 2 * width + 1)))] = grey
+    return Image.fromarray(pixels.round().astype(np.uint8))
 
 
 def heat(values: np.ndarray, size: tuple[int, int]) -> Image.Image:
@@ -235,14 +244,3 @@ def _fill(
     for axis, image, label in zip(axes[: len(images)], images, labels, strict=True):
         axis.imshow(image.convert("RGB"), interpolation="lanczos")
         axis.set_title(label, fontsize=TYPE)
-
-
-def _outline(inside: np.ndarray, width: int) -> np.ndarray:
-    """Find the pixels inside within ``width`` of the outside; beyond the image's border is not outside."""
-    padded = np.pad(inside, width, mode="edge")
-    core = inside.copy()
-    height, length = inside.shape
-    for shift in (-width, width):
-        core &= padded[width + shift : width + shift + height, width : width + length]
-        core &= padded[width : width + height, width + shift : width + shift + length]
-    return inside & ~core

@@ -1,5 +1,6 @@
 """The panels, driven without a browser: values are set and buttons clicked as the page would do it."""
 
+import shutil
 import threading
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 from PIL import Image
 from tools.family import SIDE
 
-from dp_helpers import inpaint, plots, presets
+from dp_helpers import inpaint, plots, presets, runs
 from dp_helpers.finetune import finetune
 from dp_helpers.watch import Watch
+from dp_helpers.widgets import panel as panel_module
 from dp_helpers.widgets import panels
+from dp_helpers.widgets.canvas import MaskCanvas
+from dp_helpers.widgets.panel import Panel, duration, figure_html
+from dp_helpers.widgets.steps import DenoisingPanel
 from dp_helpers.widgets.upload import UploadPanel
 
 
@@ -19,7 +24,7 @@ def painting(painter, photo, mask):
     return panels.InpaintPanel(painter, photo, mask)
 
 
-def click(panel: panels.Panel) -> None:
+def click(panel: Panel) -> None:
     panel.start.click()
     panel.wait(60)
     assert (panel.start.disabled, panel.stop.disabled) == (False, True)
@@ -35,7 +40,8 @@ def test_painting_by_panel_is_the_plain_call(painting, painter, photo, mask):
     assert painting.result.parameters == plain.parameters
     assert (np.asarray(painting.result.image) == np.asarray(plain.image)).all()
     assert (painting.bar.value, painting.bar.max) == (2, 2)
-    assert painting.picture.value.startswith("<img alt=") and "data:image/jpeg;base64," in painting.picture.value
+    assert 'alt="Result with seed 7: a sks mug"' in painting.picture.value
+    assert "data:image/jpeg;base64," in painting.picture.value
     assert "<code>painter(photo, mask, prompt=&#x27;a sks mug&#x27;," in painting.status.value
     assert "guidance_scale=3.0" in painting.status.value
 
@@ -53,19 +59,68 @@ def test_what_a_slider_says_is_round(painting):
     assert painting.parameters["guidance_scale"] == 10.0
 
 
-def test_a_canvas_is_read_at_each_click(painting, photo, mask):
-    class Canvas:
-        pass
+def same(one: Image.Image, two: Image.Image) -> bool:
+    return (np.asarray(one) == np.asarray(two)).all()
 
-    painting.mask = Canvas()
-    painting.mask.mask = mask
-    click(painting)
-    first = painting.result.parameters["box"]
-    painting.mask.mask = Image.new("L", photo.size, 255)
-    click(painting)
-    assert painting.result.parameters["box"] != first
-    said = painting.status.value  # a lesson's own `mask` may be older than what is on its canvas now
+
+def test_a_canvas_is_read_at_each_click_and_shows_the_painting_and_the_result(painter, photo, mask):
+    canvas, shown = MaskCanvas(photo, mask), []
+    canvas.observe(lambda change: shown.append(canvas.result), names="result_data_url")
+    panel = panels.InpaintPanel(painter, photo, canvas)
+    assert canvas in panel.place.children and panel.picture in panel.place.children
+    panel.controls["num_inference_steps"].value = 4
+    click(panel)
+    plain = painter(photo, mask, **panel.parameters)
+    assert same(panel.result.image, plain.image) and panel.result.parameters == plain.parameters
+    assert same(canvas.result, plain.image) and len(shown) >= 3  # the painting as it came into being, too
+    canvas.mask = Image.new("L", photo.size, 255)
+    click(panel)
+    assert panel.result.parameters["box"] != plain.parameters["box"]
+    said = panel.status.value  # a lesson's own `mask` may be older than what is on its canvas now
     assert "painter(photo, canvas.mask, " in said
+    last = panel.result
+    canvas.mask = Image.new("L", photo.size, 0)
+    click(panel)  # fails
+    assert panel.result is last and same(canvas.result, last.image)
+    assert "Result with seed 0" in panel.picture.value
+
+
+def test_the_paintings_are_kept_and_one_can_be_chosen_again(painting, photo):
+    for seed in range(3):
+        painting.controls["seed"].value = seed
+        click(painting)
+    first, last = painting.history[0], painting.history[-1]
+    assert painting.result is last and len(painting.strip.children) == 3
+    buttons = [each.children[1] for each in painting.strip.children]
+    assert [button.description for button in buttons] == ["seed 0", "seed 1", "seed 2"]
+    buttons[0].click()
+    assert painting.result is first and "Result with seed 0" in painting.picture.value
+    assert painting.download.name == "dreampaint-seed-0.png"
+    for _ in range(12):
+        painting.history.append(last)
+    click(painting)
+    assert len(painting.history) == len(painting.strip.children) == 12
+
+
+def test_the_downloaded_picture_is_that_of_save_result(painting, tmp_path):
+    assert not painting.download.ready
+    click(painting)
+    path = tmp_path / "got.png"
+    path.write_bytes(painting.download._make())
+    with Image.open(path) as image:
+        assert same(image, painting.result.image) and '"seed": 0' in image.text["dreampaint"]
+
+
+def test_another_photo_can_be_painted_on(painting, painter):
+    other, canvas = Image.new("RGB", (60, 60), "blue"), MaskCanvas(Image.new("RGB", (60, 60), "blue"))
+    click(painting)
+    canvas.mask = Image.new("L", (60, 60), 255)
+    painting.replace(other, canvas)
+    assert canvas in painting.place.children
+    click(painting)
+    assert painting.result.image.size == (60, 60) and len(painting.history) == 2
+    painting.choose(painting.history[0])  # of another size than the canvas: the canvas keeps what it has
+    assert canvas.result.size == (60, 60)
 
 
 def test_what_people_type_never_becomes_html(painting):
@@ -80,7 +135,7 @@ def test_mistakes_are_told_in_the_panel(painting, photo):
     painting.mask = Image.new("L", photo.size, 0)
     click(painting)
     assert "The mask is empty" in painting.status.value and "Traceback" not in painting.status.value
-    assert painting.result is None and painting.picture.layout.visibility == "hidden"
+    assert painting.result is None and painting.picture.value == ""
 
 
 def test_any_other_error_is_told_too_and_the_panel_goes_on(painting, mask, monkeypatch):
@@ -138,22 +193,11 @@ def test_fine_tuning_by_panel_is_the_plain_call(preset, item, tmp_path, monkeypa
 def test_paintings_are_shown_while_the_model_learns(preset, item, photo, mask):
     watch = Watch(item, preset, photo, mask, seeds=(0, 1))
     panel = panels.FinetunePanel(item, item.own_masks, preset, watch=watch)
-    said = []
-    panel.status.observe(lambda change: said.append(change["new"]), "value")
     panel.controls["steps"].value = 2
     click(panel)
     assert [row.step for row in watch.rows] == [0, 2]
-    assert "2 paintings after 2 steps" in panel.paintings.value and "data:image/jpeg" in panel.paintings.value
-    assert panel.paintings in panel.children and panel.result.record["validation"] == watch.scores
-
-
-def test_the_panel_tells_the_time_left(preset, item, monkeypatch):
-    monkeypatch.setattr(panels, "_REDRAW", -1.0)
-    panel = panels.FinetunePanel(item, item.own_masks, preset)
-    said = []
-    panel.status.observe(lambda change: said.append(change["new"]), "value")
-    click(panel)
-    assert [words for words in said if " s left." in words]
+    assert panel.paintings.value.count("<img") == 4 and "2 paintings after 2 steps" in panel.paintings.value
+    assert panel.result.record["validation"] == watch.scores
 
 
 def test_a_stopped_fine_tuning_leaves_nothing(preset, item, tmp_path, monkeypatch):
@@ -163,6 +207,78 @@ def test_a_stopped_fine_tuning_leaves_nothing(preset, item, tmp_path, monkeypatc
     click(panel)
     assert "Stopped after step 2 of 3" in panel.status.value
     assert panel.result is None and not (tmp_path / "run").exists()
+
+
+def test_the_masks_of_canvases_are_read_at_the_click(preset, item):
+    canvases = [MaskCanvas(photo) for photo in item.photos]
+    panel = panels.FinetunePanel(item, canvases, preset)
+    click(panel)
+    assert "is empty" in panel.status.value and panel.result is None
+    for canvas, mask in zip(canvases, item.own_masks, strict=True):
+        canvas.mask = mask
+    click(panel)
+    assert panel.result.losses == finetune(item, item.own_masks, preset, progress=False).losses
+    assert not panel.download.ready  # the run has no folder
+
+
+def test_the_run_is_offered_as_a_zip_file(preset, item, tmp_path):
+    panel = panels.FinetunePanel(item, item.own_masks, preset, output_dir=tmp_path / "armchair")
+    click(panel)
+    assert panel.download.ready and panel.download.name == "armchair.zip"
+    (tmp_path / "got.zip").write_bytes(panel.download._make())
+    shutil.unpack_archive(tmp_path / "got.zip", tmp_path / "got")
+    assert runs.load_run(tmp_path / "got" / "armchair").losses == panel.result.losses
+
+
+def test_the_time_left_is_told(painting, monkeypatch):
+    clock = iter([100.0, 102.0, 104.0, 108.0])
+    monkeypatch.setattr(panel_module.time, "monotonic", lambda: next(clock))
+    said = []
+    for step in (1, 2, 3, 5):
+        painting._step(step, 5)
+        said.append(painting.count.value)
+    assert said == ["step 1 of 5", "step 2 of 5, 6 s left", "step 3 of 5, 4 s left", "step 5 of 5"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (29.1, "30 s"), (61, "1 min 10 s"), (180, "3 min")])
+def test_a_duration_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_charts_take_the_pages_ink_and_have_no_paper():
+    chart = figure_html(plots.loss_curve([0.5, 0.4, 0.3]))
+    assert chart.startswith('<svg aria-label="Line chart of the loss') and 'role="img"' in chart
+    assert "#000000" not in chart and "#ffffff" not in chart and "currentColor" in chart and plots.BLUE.lower() in chart
+
+
+@pytest.fixture
+def watching(painter, photo, mask):
+    panel = DenoisingPanel(painter, photo, mask, guidance_scales=(1.0, 4.0))
+    panel.controls["num_inference_steps"].value = 3
+    return panel
+
+
+def test_the_steps_of_a_painting_can_be_looked_at_side_by_side(watching, painter, photo, mask):
+    assert watching.slider.layout.display == "none"
+    click(watching)
+    assert list(watching.result) == [1.0, 4.0] and watching.slider.layout.display != "none"
+    plain = painter(photo, mask, guidance_scale=4.0, num_inference_steps=3)
+    assert same(watching.result[4.0][0].image, plain.image)
+    assert (watching.bar.value, watching.bar.max) == (6, 6)
+    assert (watching.slider.value, watching.slider.max) == (3, 3)
+    assert watching.picture.value.count("<img") == 2
+    assert 'alt="guidance 4, step 3 of 3: no noise is left"' in watching.picture.value
+    before = watching.picture.value
+    watching.slider.value = 1
+    assert 'alt="guidance 1, step 1 of 3: the noise of t = ' in watching.picture.value != before
+    assert "denoising.watch(painter, photo, mask, guidance_scale=1.0" in watching.status.value
+
+
+@pytest.mark.parametrize("text", ["", "three", "1, 2, 3, 4, 5, 6, 7", "1, 3x"])
+def test_what_is_no_list_of_guidance_scales_is_told(watching, text):
+    watching.controls["guidance_scales"].value = text
+    click(watching)
+    assert "for example 1, 3, 10" in watching.status.value and watching.result is None
 
 
 def test_a_learning_rate_of_zero_is_told_in_the_panel(preset, item):
@@ -178,7 +294,9 @@ def test_panels_have_no_widget_that_colab_lacks_and_a_short_text(painting, prese
         for child in getattr(widget, "children", ()):
             yield from walk(child)
 
-    for panel in (painting, panels.FinetunePanel(item, item.own_masks, preset), UploadPanel()):
+    finetuning = panels.FinetunePanel(item, item.own_masks, preset)
+    watching = DenoisingPanel(painting.painter, painting.photo, painting.mask)
+    for panel in (painting, finetuning, watching, UploadPanel()):
         kinds = {type(widget).__name__ for widget in walk(panel)}
         assert not kinds & {"Accordion", "Tab", "Image", "Stack", "TagsInput"}
         assert "where this notebook runs" in repr(panel)

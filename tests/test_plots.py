@@ -32,7 +32,26 @@ def test_the_overlay_tints_and_outlines_the_mask_and_nothing_else(photo, mask):
     shown, before = np.asarray(plots.overlay(photo, mask)), np.asarray(photo)
     inside = np.asarray(mask) == 255
     assert (shown[~inside] == before[~inside]).all() and (shown[inside] != before[inside]).any(-1).mean() > 0.99
-    assert (shown[20, 30:60] == 0).all() and (shown[54, 30:60] == 0).all()  # the first and the last row of the mask
+    for row, color in ((20, 0), (21, 255), (53, 255), (54, 0)):  # the first and the last two rows of the mask
+        assert (shown[row, 31:59] == color).all()
+
+
+def test_the_overlay_outlines_a_full_mask():
+    shown = np.asarray(plots.overlay(Image.new("RGB", (60, 40), "white"), Image.new("L", (60, 40), 255)))
+    assert (shown[0] == 0).all() and (shown[:, -1] == 0).all() and (shown[1, 1:-1] == 255).all()
+
+
+@pytest.mark.parametrize("color", ["white", "#7B2CBF", "#E69F00", "#F0E442", "#001060", "black"])
+def test_the_overlay_shows_on_every_colour_and_the_photo_shows_through(color):
+    """On violet the lines show. And two near shades, an arm and its seat, stay two shades."""
+    photo, full = Image.new("RGB", (100, 100), color), Image.new("L", (100, 100), 255)
+    darker = photo.point(lambda value: round(0.8 * value))
+    one, two = (np.asarray(plots.overlay(image, full)).astype(int)[4:-4, 4:-4] for image in (photo, darker))
+    before = np.asarray(photo).astype(int)[4:-4, 4:-4]
+    assert np.percentile(np.abs(one - before).sum(axis=2), 90) > 100
+    if color != "black":
+        kept = np.abs(one - two).sum(axis=2) / np.abs(before[0, 0] - np.asarray(darker)[0, 0].astype(int)).sum()
+        assert np.median(kept) > 0.5
 
 
 @pytest.mark.parametrize(("count", "means"), [(1, 1), (24, 1), (25, 1), (60, 36)])
@@ -102,15 +121,15 @@ LOSSES = {"training photos": [0.5, 0.25], "held-out photos": [0.5, 0.375]}
         (plots.references([PICTURE] * 3, "A lamp"), "A lamp: 3 photos of one product, side by side."),
         (
             plots.before_after(PICTURE, MASK, PICTURE),
-            "A photo; the same photo with its mask tinted orange; the result.",
+            "A photo; the same photo with its mask tinted violet; the result.",
         ),
         (
             plots.object_masks([PICTURE] * 2, [MASK] * 2, "A lamp", ["found", "corrected"]),
-            "A lamp: 2 pictures side by side, each with its mask tinted orange: found; corrected.",
+            "A lamp: 2 pictures side by side, each with its mask tinted violet: found; corrected.",
         ),
         (
             plots.demo([PICTURE] * 2, PICTURE, MASK, PICTURE),
-            "Above: 2 photos of one product. Below: a photo; the same photo with its mask tinted orange; the result.",
+            "Above: 2 photos of one product. Below: a photo; the same photo with its mask tinted violet; the result.",
         ),
         (
             plots.loss_curve([4.0, 2.0, 1.0], window=1),

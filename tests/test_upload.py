@@ -1,13 +1,15 @@
-"""The upload panel, driven without a browser, in the shapes of ipywidgets 7 and 8."""
+"""Files that come from the page in pieces, driven without a browser."""
 
+import base64
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dp_helpers.errors import InputError
 from dp_helpers.widgets import upload
+
+PIECE = 1000
 
 
 def png(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -16,36 +18,62 @@ def png(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     return buffer.getvalue()
 
 
-def both_shapes(**files: bytes):
-    """Return the value of a FileUpload as ipywidgets 7 gives it, and as 8 does."""
-    seven = {name: {"metadata": {"name": name, "size": len(data)}, "content": data} for name, data in files.items()}
-    eight = tuple({"name": name, "size": len(data), "content": memoryview(data)} for name, data in files.items())
-    return seven, eight
+@pytest.fixture
+def answers(monkeypatch):
+    """What the kernel sends to the page."""
+    sent = []
+    monkeypatch.setattr(upload.FileDrop, "send", lambda self, content, buffers=None: sent.append(content))
+    return sent
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_uploads_are_read_in_the_shapes_of_both_versions(which, photo):
-    upright = Image.Exif()
+def send(drop: upload.FileDrop, files: dict[str, bytes]) -> None:
+    """Send files as upload.js does, but in smaller pieces."""
+    for index, (name, data) in enumerate(files.items()):
+        for at in range(0, max(len(data), 1), PIECE):
+            text = base64.b64encode(data[at : at + PIECE]).decode()
+            last = index == len(files) - 1
+            piece = {"name": name, "at": at, "size": len(data), "data": text, "last": last}
+            drop._handle_custom_msg(piece, [])
+
+
+def test_files_arrive_whole_under_their_names_and_each_piece_is_answered(tmp_path, answers, photo):
+    came = []
+    drop = upload.FileDrop(tmp_path / "new", came.append)
+    files = {"one.png": png(photo), "two.jpg": png(photo, "JPEG"), "empty.png": b""}
+    send(drop, files)
+    assert came == [[tmp_path / "new" / name for name in files]]
+    assert {path.name: path.read_bytes() for path in came[0]} == files
+    assert len(answers) == sum(max(1, -(-len(data) // PIECE)) for data in files.values())
+    assert answers[-1] == {"words": "3 files arrived.", "failed": False} and answers[0]["words"] is None
+    send(drop, {"one.png": b"shorter"})
+    assert (tmp_path / "new" / "one.png").read_bytes() == b"shorter"
+
+
+@pytest.mark.parametrize("name", ["../../evil.png", "/etc/evil.png", "..\\evil.png", ".evil.png"])
+def test_no_file_leaves_its_folder(tmp_path, answers, name):
+    came = []
+    send(upload.FileDrop(tmp_path / "new", came.append), {name: b"x"})
+    assert came == [[tmp_path / "new" / "evil.png"]]
+
+
+def test_what_cannot_be_taken_is_told(tmp_path, answers):
+    drop = upload.FileDrop(tmp_path, lambda paths: "never")
+    drop._handle_custom_msg({"name": "a.png", "at": 0, "size": upload.MAX_BYTES + 1, "data": "", "last": True}, [])
+    assert answers[-1]["failed"] and "a.png was left out: at most 200 MB" in answers[-1]["words"]
+    drop._handle_custom_msg({"name": "a.png", "at": 0, "size": 3, "data": "?", "last": True}, [])
+    assert answers[-1]["failed"] and "arrived damaged" in answers[-1]["words"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_upload_panel_keeps_the_picture_upright_and_tells_mistakes(answers, photo):
+    got, upright = [], Image.Exif()
     upright[0x0112] = 6
-    turned = png(Image.new("RGB", (40, 20)), "JPEG", exif=upright)
-    files = both_shapes(one=png(photo), two=turned, three=png(Image.new("P", (9, 9))))
-    images = upload.uploaded_images(files[which])
-    assert [(image.mode, image.size) for image in images] == [("RGB", photo.size), ("RGB", (20, 40)), ("RGB", (9, 9))]
-    assert (np.asarray(images[0]) == np.asarray(photo)).all()
-    assert upload.uploaded_images(both_shapes()[which]) == []
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_an_upload_that_is_not_a_picture_is_named(which):
-    with pytest.raises(InputError, match="^notes.txt cannot be read as a picture"):
-        upload.uploaded_images(both_shapes(**{"notes.txt": b"hello"})[which])
-
-
-def test_the_upload_panel_keeps_the_pictures_and_tells_mistakes(photo):
-    got = []
     panel = upload.UploadPanel(on_images=got.extend)
-    assert panel.images == []
-    panel._on_upload({"new": both_shapes(**{"<b>.png": b"no picture"})[1]})
-    assert "&lt;b&gt;.png cannot be read" in panel.status.value and panel.images == []
-    panel._on_upload({"new": both_shapes(photo=png(photo))[1]})
-    assert panel.images[0].size == got[0].size == photo.size and "90 x 70 pixels" in panel.status.value
+    send(panel.drop, {"notes.txt": b"hello"})
+    assert panel.images == [] and answers[-1]["failed"]
+    assert answers[-1]["words"].startswith("That did not work: notes.txt cannot be read as a picture")
+    send(panel.drop, {"photo.png": png(photo)})
+    assert answers[-1]["words"] == "90 x 70 pixels arrived."
+    assert (np.asarray(panel.images[0]) == np.asarray(photo)).all() and got == panel.images
+    send(panel.drop, {"turned.jpg": png(Image.new("RGB", (40, 20)), "JPEG", exif=upright)})
+    assert [(image.mode, image.size) for image in panel.images] == [("RGB", (20, 40))]

@@ -28,8 +28,10 @@ from ..masks import binary
 from ..pictures import check_mask_size
 
 MAX_SIDE = 2048  # pixels: the longer side of the largest drawing; see MaskCanvas
-TOOLS = ("brush", "eraser", "rectangle", "ellipse", "move")
-SOURCES = ("mask.js", "history.js", "stage.js", "pointers.js", "parts.js", "widget.js")
+TOOLS = ("brush", "eraser", "lasso", "polygon", "rectangle", "ellipse", "fill", "move")
+SOURCES = tuple(
+    f"{name}.js" for name in "shapes mask history look stage drawing pointers icons parts keyboard widget".split()
+)
 _BROWSER = Path(__file__).with_name("canvas")
 _PNG = "data:image/png;base64,"
 _JPEG = "data:image/jpeg;base64,"
@@ -42,8 +44,10 @@ class MaskCanvas(anywidget.AnyWidget):
     that side for showing and painting. Its mask is scaled back to the photo's own size by nearest neighbour, so its
     values stay 0 and 255.
 
-    The button "Open mask" replaces the mask by a picture file of the photo's own size, and so does dropping the file
-    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `pictures.read_mask`.
+    The button "Open" replaces the mask by a picture file of the photo's own size, and so does dropping the file
+    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `pictures.read_mask`. The
+    button "Save" hands the mask to the browser as a PNG of the photo's own size; ``canvas.mask.save("mask.png")``
+    does the same. Once `result` is set, the canvas shows it in place of the photo, with a slider for before and after.
 
     Args:
         photo: any PIL image. It is shown as it is, without rotation by EXIF (`catalog.load_photo` rotates).
@@ -53,7 +57,9 @@ class MaskCanvas(anywidget.AnyWidget):
     Traits to set or observe, all synced with the browser:
         mask_data_url: the mask as a PNG data URL of the drawing's size; "" while nothing is marked. Observe this
             trait; read the property `mask`.
+        result_data_url: the result under the mask; "" shows the photo. Set the property `result`.
         tool: one of ``TOOLS``.
+        subtract: whether the tools take away instead of adding.
         brush_size: diameter in pixels of the drawing.
         overlay_opacity: 0 to 1, of the colour that shows the mask. It never changes the mask.
 
@@ -71,9 +77,11 @@ class MaskCanvas(anywidget.AnyWidget):
     mask_height = traitlets.Int().tag(sync=True)
     photo_width = traitlets.Int().tag(sync=True)  # pixels of the photo as given: the size of a mask file
     photo_height = traitlets.Int().tag(sync=True)
+    result_data_url = traitlets.Unicode().tag(sync=True)
+    subtract = traitlets.Bool(False).tag(sync=True)
     tool = traitlets.Enum(TOOLS, default_value="brush").tag(sync=True)
     brush_size = traitlets.Int(24, min=1).tag(sync=True)
-    overlay_opacity = traitlets.Float(0.55, min=0, max=1).tag(sync=True)
+    overlay_opacity = traitlets.Float(0.45, min=0, max=1).tag(sync=True)
 
     def __init__(self, photo: Image.Image, mask: Image.Image | None = None, **settings: Any) -> None:
         if not isinstance(photo, Image.Image) or min(photo.size) < 1:
@@ -81,7 +89,7 @@ class MaskCanvas(anywidget.AnyWidget):
                 f"The photo must be a PIL image with at least one pixel, not {_describe(photo)}: "
                 "open a file with catalog.load_photo."
             )
-        self._photo = photo
+        self._photo, self._result = photo, None
         size = _drawing_size(photo.size)
         self._latest = ("", Image.new("L", photo.size, 0))  # a data URL, and its mask
         if mask is not None:
@@ -128,6 +136,25 @@ class MaskCanvas(anywidget.AnyWidget):
         """
         self._latest = self._encode(mask)
         self.mask_data_url = self._latest[0]
+
+    @property
+    def result(self) -> Image.Image | None:
+        """Return the picture that the canvas shows in place of the photo, or None. Assigning shows another.
+
+        Raises:
+            InputError: it is not a picture of the photo's size.
+        """
+        return self._result
+
+    @result.setter
+    def result(self, result: Image.Image | None) -> None:
+        if result is not None and (not isinstance(result, Image.Image) or result.size != self._photo.size):
+            raise InputError(
+                f"The result must be a PIL image of the photo's size, {self._photo.width} x {self._photo.height} "
+                f"pixels, not {_describe(result)}: give the `image` of a result that was painted into this photo."
+            )
+        self._result = result
+        self.result_data_url = "" if result is None else _photo_data_url(result, _drawing_size(result.size))
 
     def _encode(self, mask: Image.Image) -> tuple[str, Image.Image]:
         if not isinstance(mask, Image.Image):

@@ -1,4 +1,4 @@
-"""The button "Open mask": a picture file becomes the mask as if the kernel had read it, or is refused in a sentence."""
+"""The button "Open": a picture file becomes the mask as if the kernel had read it, or is refused in a sentence."""
 
 import base64
 import io
@@ -133,7 +133,7 @@ def test_the_button_asks_for_one_picture_file(desk):
         desk.click("open")
     assert chooser.value.element.get_attribute("accept") == "image/png,image/jpeg,image/webp"
     assert not chooser.value.is_multiple()
-    assert desk.page.get_attribute("[data-name=open]", "aria-label") == "Open mask"
+    assert desk.page.get_attribute("[data-name=open]", "aria-label") == "Open"
 
 
 @pytest.mark.parametrize("key", ["Enter", " "])

@@ -3,34 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from tools.desk import HEIGHT, SCALE, WIDTH
+from tools.desk import HEIGHT, SCALE, SIZE, WIDTH, assert_stroke, distance_to, look, pixels
 
 from dp_helpers import masks
 
-SIZE = (WIDTH, HEIGHT)
 BOX = (20, 15, 60, 45)  # a mask that the kernel sets, left, top, right, bottom
-
-
-def pixels(mask: Image.Image) -> np.ndarray:
-    return np.asarray(mask) == 255
-
-
-def distance_to(*points: tuple[float, float]) -> np.ndarray:
-    """(HEIGHT, WIDTH): how far every pixel's centre is from the line through these points of the photo."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    nearest = np.full((HEIGHT, WIDTH), np.inf)
-    for (x0, y0), (x1, y1) in zip(points, points[1:] or points, strict=False):
-        length2 = (x1 - x0) ** 2 + (y1 - y0) ** 2
-        along = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length2, 0, 1) if length2 else 0
-        nearest = np.minimum(nearest, np.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0)))
-    return nearest
-
-
-def assert_stroke(mask: np.ndarray, diameter: float, *points: tuple[float, float]) -> None:
-    """A stroke of a round brush; its very edge may lie a pixel off."""
-    distance = distance_to(*points)
-    assert mask[distance <= diameter / 2 - 1].all(), "the stroke has a hole"
-    assert not mask[distance >= diameter / 2 + 1].any(), "the stroke is too wide"
 
 
 # -- tools ---------------------------------------------------------------------------------------------------------
@@ -299,7 +276,7 @@ def test_two_views_of_one_canvas_show_the_same_mask(desk):
 
 def test_a_closed_view_listens_no_more(desk):
     listeners = "Object.values(model.listeners).flat().length"
-    assert desk.page.evaluate(listeners) == 4
+    assert desk.page.evaluate(listeners) == 6
     desk.page.evaluate("close()")
     assert desk.page.evaluate(listeners) == 0
 
@@ -348,9 +325,8 @@ def test_moving_the_view(desk, way):
     desk.click("zoom in")
     desk.page.focus("canvas")
     if way == "arrows":
-        for _ in range(2):
-            desk.press("ArrowLeft")
-            desk.press("ArrowUp")  # 40 pixels of the screen each
+        for key in ("m", "ArrowLeft", "ArrowUp", "ArrowLeft", "ArrowUp", "b"):
+            desk.press(key)  # each arrow: 40 pixels of the screen
     else:
         desk.page.keyboard.down(" ") if way == "space" else desk.press("m")
         desk.drag((40, 40), (40 + 80 / SCALE, 40 + 80 / SCALE))
@@ -467,8 +443,8 @@ def test_a_pen_draws(desk):
 
 # -- keyboard and screen readers -----------------------------------------------------------------------------------
 
-TAB_STOPS = """brush eraser rectangle ellipse move size undo redo invert clear open
-canvas opacity zoom-out fit zoom-in""".split()
+TAB_STOPS = """brush eraser lasso polygon rectangle ellipse fill move subtract undo redo invert clear open save keys
+size canvas opacity zoom-out fit zoom-in""".split()
 
 
 def test_tab_reaches_everything_and_the_focus_is_seen(desk):
@@ -523,20 +499,25 @@ def test_keys_do_not_reach_the_notebook_but_what_is_not_ours_does(desk):
         "() => { window.heard = []; document.addEventListener('keydown', event => heard.push(event.key)) }"
     )
     desk.page.focus("canvas")
-    for key in ("b", "d", "0", "[", "Control+z", "Control+s", "Shift+Enter"):
+    for key in ("b", "d", "0", "[", "Control+z", "ArrowLeft", "Enter", "Enter"):
         desk.press(key)
-    assert set(desk.page.evaluate("heard")) == {"Control", "s", "Shift", "Enter"}
+    assert set(desk.page.evaluate("heard")) == {"Control"}
+    for key in ("Control+s", "Control+Enter", "F2"):
+        desk.press(key)
+    assert set(desk.page.evaluate("heard")) == {"Control", "s", "Enter", "F2"}
     assert desk.page.get_attribute(".dp-canvas", "data-lm-suppress-shortcuts") == "true"
 
 
 def test_every_control_has_a_name_and_the_status_is_spoken(desk):
     controls = desk.page.evaluate(
-        """[...document.querySelectorAll('button, input:not([hidden]), canvas')].map(each => ({
+        """[...document.querySelectorAll('button, input, canvas')].filter(each => each.offsetParent).map(each => ({
             name: each.getAttribute('aria-label'), tag: each.tagName, type: each.type,
             pressed: each.getAttribute('aria-pressed'),
             width: each.getBoundingClientRect().width, height: each.getBoundingClientRect().height}))"""
     )
     assert len({control["name"] for control in controls}) == len(controls) == len(TAB_STOPS)
+    words = desk.page.evaluate("[...document.querySelectorAll('.dp-word')].map(each => each.textContent)")
+    assert len(words) == 16 and set(words) < {control["name"] for control in controls}  # what is read is what is spoken
     assert all(control["name"] and min(control["width"], control["height"]) >= 32 for control in controls)
     buttons = [control for control in controls if control["tag"] == "BUTTON"]
     assert {control["type"] for control in buttons} == {"button"}
@@ -559,12 +540,33 @@ def test_the_status_says_how_much_is_covered(desk):
 # -- looks ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_overlay_is_orange_and_the_photo_shows_through(open_desk):
-    desk = open_desk(photo=Image.new("RGB", SIZE, (0, 0, 100)), mask=masks.rectangle(SIZE, BOX), overlay_opacity=0.5)
-    look = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
-    inside, outside = (desk.page.evaluate(look, [x * SCALE, y * SCALE]) for x, y in ((40, 30), (100, 80)))
-    assert np.allclose(inside, [115, 80, 50, 255], atol=4)
-    assert np.allclose(outside, [0, 0, 100, 255], atol=4)
+INSIDE = [(x, y) for x in np.arange(30, 50, 0.6) for y in (25, 30.2)]
+
+
+@pytest.mark.parametrize(
+    "color", [(255, 255, 255), (123, 44, 191), (230, 159, 0), (240, 228, 66), (0, 0, 100), (0, 0, 0)]
+)
+def test_the_overlay_shows_on_every_colour_and_the_photo_shows_through(open_desk, color):
+    """Seen against the photo: a violet tint, and white lines that show on violet itself."""
+    desk = open_desk(photo=Image.new("RGB", SIZE, color), mask=masks.rectangle(SIZE, BOX), overlay_opacity=0.45)
+    inside, outside = look(desk, *INSIDE)[:, :3], look(desk, (100, 80))[0, :3]
+    assert np.allclose(outside, color, atol=4)
+    assert np.abs(inside - np.array(color)).sum(axis=1).max() > 100
+    tint = 0.55 * np.array(color) + 0.45 * np.array([123, 44, 191])
+    assert (np.abs(inside - tint).max(axis=1) < 6).mean() > 0.5  # between the lines
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (0, 0, 0)])
+def test_a_full_mask_has_an_outline_too(open_desk, color):
+    desk = open_desk(photo=Image.new("RGB", SIZE, color), mask=masks.full(SIZE), overlay_opacity=0)
+    edge = look(desk, (WIDTH / 2, 0.1), (0.1, HEIGHT / 2), (WIDTH - 0.15, HEIGHT / 2))[:, :3]
+    assert np.allclose(edge, 255, atol=16) and np.allclose(look(desk, (60, 45))[0, :3], color, atol=4)
+
+
+def test_the_outline_is_dark_outside_and_light_inside(open_desk):
+    desk = open_desk(photo=Image.new("RGB", SIZE, (128, 128, 128)), mask=masks.rectangle(SIZE, BOX), overlay_opacity=0)
+    dark, light = look(desk, (40, 14.9), (40, 15.1))[:, :3]
+    assert dark.max() < 60 and light.min() > 230
 
 
 @pytest.mark.parametrize("scheme, dark", [("light", False), ("dark", True)])
@@ -574,8 +576,3 @@ def test_it_follows_the_systems_theme_and_jupyterlabs_wins(open_desk, scheme, da
     assert (desk.page.evaluate(color) == "rgb(255, 255, 255)") is not dark
     desk.page.evaluate("document.documentElement.style.setProperty('--jp-layout-color1', 'rgb(1, 2, 3)')")
     assert desk.page.evaluate(color) == "rgb(1, 2, 3)"
-
-
-def test_it_fits_a_telephone(open_desk):
-    desk = open_desk(width=302, context={"viewport": {"width": 340, "height": 700}})
-    assert desk.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -6,26 +6,17 @@ nor what a reader has set in his JupyterLab has a part in it.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import execute
 import pytest
+from tools.lab import PATIENCE, serve
 from tools.shrunk import shrunk_lesson
 
 ROOT = Path(__file__).resolve().parents[2]
 LESSON = "03_inpainting_canvas"
-PATIENCE = execute.TIMEOUT  # seconds for whatever is waited for: a busy machine takes its time
 VIEWPORT = {"width": 1400, "height": 950}
-
-ARGUMENTS = """--no-browser --allow-root --ip=127.0.0.1 --port=0 --IdentityProvider.token=
---ServerApp.open_browser=False""".split()
-FOLDERS = "JUPYTER_CONFIG_DIR JUPYTER_DATA_DIR JUPYTER_RUNTIME_DIR IPYTHONDIR".split()
-NO_NEWS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
 
 # What the kernel itself knows, below the lesson: which Python it is, and the mask on the canvas.
 ASKING = 'import sys\nprint("kernel", sys.executable, canvas.mask.histogram()[255], "pixels")'
@@ -54,42 +45,8 @@ def workplace(tmp_path):
 @pytest.fixture
 def lab(browser, workplace, tmp_path):
     """Return the address of a JupyterLab with the lesson; it ends with the test. After ``browser``: both or none."""
-    environment = (
-        os.environ | {name: str(tmp_path / name) for name in FOLDERS} | {"JUPYTER_CONFIG_PATH": "", "JUPYTER_PATH": ""}
-    )
-    settings = tmp_path / "JUPYTER_CONFIG_DIR" / NO_NEWS
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    log = tmp_path / "server.log"
-    with log.open("w") as output:
-        command = [sys.executable, "-m", "jupyterlab", *ARGUMENTS]
-        server = subprocess.Popen(command, cwd=workplace, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield address_of(server, tmp_path / "JUPYTER_RUNTIME_DIR", log)
-        finally:
-            end(server)
-
-
-def address_of(server: subprocess.Popen, runtime: Path, log: Path) -> str:
-    """Wait for the file in which a server that answers tells its address."""
-    told = runtime / f"jpserver-{server.pid}.json"
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            return json.loads(told.read_text())["url"]
-        except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or not yet whole
-            time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
-
-
-def end(server: subprocess.Popen) -> None:
-    """Stop a server; it takes its kernels with it."""
-    server.terminate()
-    try:
-        server.wait(60)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+    with serve(workplace, tmp_path) as address:
+        yield address
 
 
 class Lesson:
@@ -103,6 +60,7 @@ class Lesson:
             state="attached"
         )  # cells come one by one, the asking one last
         self.canvas = page.locator(".dp-canvas").first
+        self.painted = 0
         self.panel = page.locator(".widget-vbox", has=page.get_by_role("button", name="Paint", exact=True))
 
     def run_all(self) -> None:
@@ -113,14 +71,13 @@ class Lesson:
 
     def paint(self) -> str:
         """Press the panel's button and wait for its next picture; returns its data URL."""
-        picture = self.panel.locator("img")
-        was_there = picture.count() > 0
-        self.panel.get_by_role("button", name="Paint", exact=True).click()
-        if was_there:
-            picture.wait_for(state="hidden")  # the last one gives way, but keeps its place
-        picture.wait_for()
+        start = self.panel.get_by_role("button", name="Paint", exact=True)
+        start.click()
+        self.painted += 1
+        if self.painted > 1:  # the history has one picture for each painting
+            self.panel.get_by_role("button", name="seed 0", exact=True).nth(self.painted - 1).wait_for()
         self.panel.get_by_text("The same without the panel").wait_for()  # comes last: the panel is ready again
-        return picture.get_attribute("src")
+        return self.panel.get_by_role("img", name="Result with seed 0").get_attribute("src")
 
     def set_steps(self, steps: int) -> None:
         """Move the panel's slider of denoising steps, by keyboard."""

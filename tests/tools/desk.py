@@ -16,7 +16,7 @@ SERVED = {  # path: what it is, and its text
     "/canvas.js": ("text/javascript", MaskCanvas._esm),
     "/canvas.css": ("text/css", MaskCanvas._css),
 }
-WIDTH, HEIGHT = 120, 90  # pixels of the photo
+SIZE = WIDTH, HEIGHT = 120, 90  # pixels of the photo
 SCALE = 5  # pixels of the screen to one of the photo: a whole number, because mice report whole pixels
 
 
@@ -96,3 +96,31 @@ class Desk:
 
     def status(self) -> str:
         return self.page.text_content("[role=status]")
+
+
+def pixels(mask: Image.Image) -> np.ndarray:
+    return np.asarray(mask) == 255
+
+
+def distance_to(*points: tuple[float, float]) -> np.ndarray:
+    """(HEIGHT, WIDTH): how far every pixel's centre is from the line through these points of the photo."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    nearest = np.full((HEIGHT, WIDTH), np.inf)
+    for (x0, y0), (x1, y1) in zip(points, points[1:] or points, strict=False):
+        length2 = (x1 - x0) ** 2 + (y1 - y0) ** 2
+        along = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length2, 0, 1) if length2 else 0
+        nearest = np.minimum(nearest, np.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0)))
+    return nearest
+
+
+def assert_stroke(mask: np.ndarray, diameter: float, *points: tuple[float, float]) -> None:
+    """A stroke of a round brush; its very edge may lie a pixel off."""
+    distance = distance_to(*points)
+    assert mask[distance <= diameter / 2 - 1].all(), "the stroke has a hole"
+    assert not mask[distance >= diameter / 2 + 1].any(), "the stroke is too wide"
+
+
+def look(desk, *points: tuple[float, float]) -> np.ndarray:
+    """Return the colours of the stage, (..., 4), at points of the photo."""
+    script = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+    return np.array([desk.page.evaluate(script, [x * SCALE, y * SCALE]) for x, y in points])

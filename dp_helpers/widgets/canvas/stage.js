@@ -1,8 +1,6 @@
-// The picture on the page: the photo, the mask over it, its outline and the brush; zoomed and moved.
+// The place of the photo on the page: zoomed and moved. How it looks is in look.js.
 // Points of the stage are CSS pixels from its top left corner; points of the mask are the mask's pixels.
 
-const ORANGE = 0xff009fe6; // the mask: alpha, blue, green, red
-const OUTLINE = "rgba(25, 18, 0, 0.9)";
 const STAGE_HEIGHT = [160, 680]; // CSS pixels, least and most
 const MAX_ZOOM = 16;
 
@@ -11,10 +9,12 @@ class Stage {
     const { width, height } = grid;
     Object.assign(this, { canvas, grid, settings, showZoom });
     this.view = { zoom: 1, x: width / 2, y: height / 2 }; // x, y: the mask pixel in the middle of the stage
-    this.context = canvas.getContext("2d");
-    this.layer = newCanvas(width, height); // the mask in colour
-    this.ring = newCanvas(1, 1); // its outline, in pixels of the screen
-    this.photo = this.hover = null; // a picture; where the pointer is, unless it shows no brush
+    this.look = new Look(canvas, grid);
+    this.photo = this.result = null; // pictures
+    this.split = 0; // share of the stage, from the left, where the photo is shown although there is a result
+    this.hover = null; // where the pointer is on the stage, unless it shows no brush
+    this.cross = null; // the mask pixel that the arrow keys have chosen
+    this.drawing = null; // set by the widget
   }
 
   // -- the view --
@@ -35,6 +35,10 @@ class Stage {
 
   toMask(at) {
     return { x: this.view.x + (at.x - this.width / 2) / this.scale, y: this.view.y + (at.y - this.height / 2) / this.scale };
+  }
+
+  toStage(pixel) {
+    return { x: this.width / 2 + (pixel.x - this.view.x) * this.scale, y: this.height / 2 + (pixel.y - this.view.y) * this.scale };
   }
 
   /** Move a mask pixel to a stage point, as far as the edges of the photo allow. */
@@ -63,29 +67,41 @@ class Stage {
   }
 
   resize() {
-    const { width, height } = this.grid, ratio = window.devicePixelRatio || 1, space = this.canvas.parentElement.clientWidth;
+    const { width, height } = this.grid, space = this.canvas.parentElement.clientWidth;
     if (!space) return; // hidden
     this.width = space;
     this.height = Math.round(clamp((space * height) / width, ...STAGE_HEIGHT));
     this.fit = Math.min(this.width / width, this.height / height);
-    this.canvas.style.height = `${this.height}px`;
-    for (const canvas of [this.canvas, this.ring.canvas]) {
-      canvas.width = Math.round(this.width * ratio);
-      canvas.height = Math.round(this.height * ratio);
-    }
+    this.look.resize(this.width, this.height);
     this.hold(this.toMask(this.center), this.center);
     this.paint(); // at once: setting a canvas's size has wiped it
   }
 
-  // -- painting --
+  // -- the pointer and the crosshair --
 
   setHover(at) {
     this.hover = at;
+    if (at) this.cross = null;
     this.redraw();
   }
 
-  paintMask(box = [0, 0, this.grid.width, this.grid.height]) {
-    putMask(this.layer, this.grid, box, ORANGE, 0);
+  /** Return the mask pixel where the keyboard goes on: the crosshair, the pointer, or the middle. */
+  get cursor() {
+    return this.cross ?? this.toMask(this.hover ?? this.center);
+  }
+
+  /** Show the crosshair, and move the view if it is not on the stage. */
+  setCross(pixel) {
+    this.cross = pixel;
+    const at = this.toStage(pixel);
+    if (at.x < 0 || at.y < 0 || at.x > this.width || at.y > this.height) this.hold(pixel, this.center);
+    this.redraw();
+  }
+
+  // -- painting --
+
+  paintMask(box) {
+    this.look.putMask(box);
     this.redraw();
   }
 
@@ -95,49 +111,6 @@ class Stage {
 
   paint() {
     this.frame = 0;
-    if (!this.fit) return;
-    const { context, view, grid, settings } = this, { width, height } = context.canvas, ratio = width / this.width;
-    const scale = this.scale * ratio, left = width / 2 - view.x * scale, top = height / 2 - view.y * scale;
-    const place = (target, image, x = 0, y = 0) =>
-      target.drawImage(image, left + x, top + y, grid.width * scale, grid.height * scale);
-    context.clearRect(0, 0, width, height);
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    if (this.photo) place(context, this.photo);
-    context.imageSmoothingEnabled = scale < 1; // enlarged, the mask shows its pixels
-    context.globalAlpha = settings.overlay_opacity;
-    place(context, this.layer.canvas);
-    context.globalAlpha = 1;
-    this.paintRing(place, 1.5 * ratio, scale < 1);
-    if (this.hover && STROKES.includes(settings.tool)) this.paintBrush(ratio);
-  }
-
-  /** Draw the outline: the mask moved a little in eight directions, minus the mask itself. */
-  paintRing(place, thickness, smooth) {
-    const { ring, context } = this, { width, height } = ring.canvas;
-    ring.globalCompositeOperation = "source-over";
-    ring.clearRect(0, 0, width, height);
-    ring.imageSmoothingEnabled = smooth;
-    for (let turn = 0; turn < 8; turn++) {
-      const angle = (turn * Math.PI) / 4;
-      place(ring, this.layer.canvas, thickness * Math.cos(angle), thickness * Math.sin(angle));
-    }
-    ring.globalCompositeOperation = "destination-out";
-    place(ring, this.layer.canvas);
-    ring.globalCompositeOperation = "source-in";
-    ring.fillStyle = OUTLINE;
-    ring.fillRect(0, 0, width, height);
-    context.drawImage(ring.canvas, 0, 0);
-  }
-
-  paintBrush(ratio) {
-    const { context, hover } = this, radius = (this.scale * ratio * this.settings.brush_size) / 2;
-    for (const [color, line] of [[OUTLINE, 3], ["white", 1.25]]) {
-      context.beginPath();
-      context.arc(hover.x * ratio, hover.y * ratio, radius, 0, 2 * Math.PI);
-      context.strokeStyle = color;
-      context.lineWidth = line * ratio;
-      context.stroke();
-    }
+    if (this.fit) this.look.paint(this);
   }
 }

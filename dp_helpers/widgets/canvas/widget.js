@@ -1,7 +1,7 @@
 // The widget connects the parts with the model. When the pointer lifts, the mask goes to the kernel as one PNG data URL.
 
-const SETTINGS = ["tool", "brush_size", "overlay_opacity"];
-const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const SETTINGS = ["tool", "subtract", "brush_size", "overlay_opacity"];
+const PAUSE = 250; // milliseconds after the last of many steps that a held key undoes; then the mask is sent
 
 class MaskView {
   constructor(model) {
@@ -13,7 +13,10 @@ class MaskView {
     this.maxBrush = Math.max(8, Math.round(Math.min(width, height) / 2));
     this.parts = new Parts(this.grid, this.maxBrush);
     this.stage = new Stage(this.parts.canvas, this.grid, this.settings, (zoom) => this.parts.showZoom(zoom));
-    this.pointers = new Pointers(this.stage, this.grid, this.settings, (before, after) => this.finish(before, after));
+    this.drawing = new Drawing(this.stage, this.grid, this.settings, (before, after) => this.finish(before, after));
+    this.stage.drawing = this.drawing;
+    this.pointers = new Pointers(this.stage, this.grid, this.settings, this.drawing);
+    this.keyboard = new Keyboard(this);
     this.stop = new AbortController();
   }
 
@@ -23,12 +26,13 @@ class MaskView {
     this.sizes = new ResizeObserver(() => this.stage.resize());
     this.sizes.observe(this.parts.canvas.parentElement);
     this.loadMask(false);
+    this.loadResult();
     this.stage.photo = await loadImage(this.model.get("photo_data_url"));
     this.stage.redraw();
   }
 
   listen() {
-    const { stage, pointers } = this, { root, canvas, buttons, size, opacity, file } = this.parts, { signal } = this.stop;
+    const { stage, pointers } = this, { root, canvas, buttons, size, opacity, file, compare } = this.parts, { signal } = this.stop;
     const on = (target, names, run) =>
       names.split(" ").forEach((name) => target.addEventListener(name, run, { signal, passive: false }));
     on(canvas, "pointerdown", (event) => pointers.down(event));
@@ -36,17 +40,19 @@ class MaskView {
     on(canvas, "pointerup", (event) => pointers.up(event));
     on(canvas, "pointercancel lostpointercapture", (event) => pointers.lost(event));
     on(canvas, "pointerleave", () => stage.setHover(null));
+    on(canvas, "contextmenu wheel", (event) => pointers.guard(event));
     on(canvas, "wheel", (event) => stage.wheel(event));
     on(canvas, "blur", () => (pointers.space = false));
     on(canvas, "dragover drop", (event) => this.drop(event));
-    on(root, "keydown keyup", (event) => this.key(event));
+    on(root, "keydown keyup", (event) => this.keyboard.key(event));
     on(file, "change", () => this.openFile(file.files[0]));
     for (const [name, button] of Object.entries(buttons)) on(button, "click", () => this.act(name));
     for (const [name, { input }, unit] of [["brush_size", size, 1], ["overlay_opacity", opacity, 100]]) {
       on(input, "input", () => this.showSetting(name, input.value / unit));
       on(input, "change", () => this.setSetting(name, input.value / unit));
     }
-    this.changes = { "change:mask_data_url": () => this.loadMask(true) };
+    on(compare, "input", () => this.compare(compare.value / 100));
+    this.changes = { "change:mask_data_url": () => this.loadMask(true), "change:result_data_url": () => this.loadResult() };
     for (const name of SETTINGS) this.changes[`change:${name}`] = () => this.showSetting(name);
     for (const [name, run] of Object.entries(this.changes)) this.model.on(name, run);
   }
@@ -57,7 +63,7 @@ class MaskView {
     for (const [name, run] of Object.entries(this.changes)) this.model.off(name, run);
   }
 
-  // -- settings --
+  // -- settings and buttons --
 
   setSetting(name, value) {
     this.showSetting(name, value);
@@ -72,52 +78,33 @@ class MaskView {
     this.stage.redraw();
   }
 
-  // -- buttons and keys --
-
-  act(name) {
-    const { grid, stage, settings } = this, size = settings.brush_size, step = Math.max(1, Math.round(0.15 * size));
+  act(name, held = false) {
+    const { grid, stage, settings, drawing } = this, size = settings.brush_size, step = Math.max(1, Math.round(0.15 * size));
     if (TOOLS.includes(name)) return this.setSetting("tool", name);
+    if (name === "subtract") return this.setSetting("subtract", !settings.subtract);
     if (name === "smaller" || name === "larger") return this.setSetting("brush_size", size + (name === "larger" ? step : -step));
     if (name === "fit") return stage.zoomBy(1 / MAX_ZOOM);
     if (name.startsWith("zoom")) return stage.zoomBy(name === "zoom in" ? 1.5 : 1 / 1.5);
     if (name === "open") return this.parts.file.click();
+    if (name === "save") return this.saveFile();
+    if (name === "keys") return this.parts.toggleKeys();
     if (grid.loading) return;
+    if (name === "undo" && drawing.polygon) return drawing.uncorner();
     this.pointers.cancel();
-    if (name === "undo" || name === "redo") this.travel(name === "undo");
+    if (name === "undo" || name === "redo") this.travel(name === "undo", held);
     else this.finish(grid.data, grid.data.map((value) => (name === "clear" ? 0 : 1 - value)));
-  }
-
-  key(event) {
-    const down = event.type === "keydown", run = this.keyAction(event);
-    if (event.key === "Shift") this.pointers.shift(down);
-    if (event.key === " " && !down) this.pointers.space = false;
-    const typed = event.key.length === 1 && !event.ctrlKey && !event.metaKey;
-    if (run || typed) event.stopPropagation(); // or the notebook takes it for a command of its own
-    if (!run || !down) return;
-    event.preventDefault();
-    run();
-  }
-
-  keyAction(event) {
-    const { pointers } = this, key = event.key.toLowerCase();
-    if ((event.ctrlKey || event.metaKey) && !event.altKey) { // with Alt: how "[" is typed on some keyboards
-      if (key === "z") return () => this.act(event.shiftKey ? "redo" : "undo");
-      return key === "y" ? () => this.act("redo") : null;
-    }
-    if (KEYS[key]) return () => this.act(KEYS[key]);
-    if (key === "escape" && pointers.drag) return () => pointers.cancel();
-    if (event.target !== this.parts.canvas) return null;
-    if (key === " ") return () => (pointers.space = true);
-    return ARROWS[event.key] ? () => this.stage.pan(...ARROWS[event.key]) : null;
   }
 
   // -- the mask --
 
-  travel(back) {
+  /** Go one step back or forward. A held key sends the mask once, when it is let go. */
+  travel(back, held) {
     const data = this.history.go(back, this.grid.data);
     if (!data) return;
     this.replace(data);
-    this.publish();
+    clearTimeout(this.later);
+    if (held) this.later = setTimeout(() => this.publish(), PAUSE);
+    else this.publish();
   }
 
   /** Take over a new mask. Send it if something changed. */
@@ -134,7 +121,8 @@ class MaskView {
   }
 
   publish() {
-    this.shown = toPng(this.grid); // set first: loadMask knows it when the model tells of the change
+    clearTimeout(this.later);
+    this.shown = maskCanvas(this.grid).toDataURL("image/png"); // set first: loadMask knows it when the model tells of it
     this.model.set("mask_data_url", this.shown);
     this.model.save_changes();
   }
@@ -158,6 +146,25 @@ class MaskView {
     }
   }
 
+  // -- the result --
+
+  /** Show the model's result in place of the photo, under the mask; "" shows the photo again. */
+  async loadResult() {
+    const url = this.model.get("result_data_url"), image = url ? await loadImage(url) : null;
+    if (url !== this.model.get("result_data_url")) return; // a later one overtook it
+    this.stage.result = image;
+    this.parts.comparing.hidden = !image;
+    this.stage.redraw();
+  }
+
+  compare(share) {
+    this.stage.split = share;
+    this.parts.compare.setAttribute("aria-valuetext", `${Math.round(100 * share)} % before`);
+    this.stage.redraw();
+  }
+
+  // -- files --
+
   /** Replace the mask by a picture file, as one step, or say why not, in the words of canvas.py and catalog.py. */
   async openFile(file) {
     if (!file) return; // the chooser was closed, or something else was dropped
@@ -169,10 +176,17 @@ class MaskView {
     if (!image) return this.parts.say(`${file.name} cannot be read as a picture: save it again as PNG or JPEG.`);
     if (image.width !== width || image.height !== height) {
       return this.parts.say(`The mask is ${image.width} x ${image.height} pixels but the photo is ${width} x ${height}: ` +
-        "make them the same size.");
+        (image.width === height && image.height === width ? "turn the mask by 90 degrees." : "make them the same size."));
     }
     this.pointers.cancel();
     this.finish(grid.data, readMask(image, grid));
+  }
+
+  /** Hand the mask to the browser as the file mask.png, of the photo's own size. */
+  saveFile() {
+    const whole = maskCanvas(this.grid, this.model.get("photo_width"), this.model.get("photo_height"));
+    make("a", { href: whole.toDataURL("image/png"), download: "mask.png" }).click();
+    this.parts.say(`The mask was saved as mask.png, ${whole.width} x ${whole.height} pixels.`);
   }
 
   drop(event) {

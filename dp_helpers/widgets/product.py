@@ -1,0 +1,222 @@
+"""The whole job with a product of your own, without typing code: photos in, picture and run out.
+
+    panel = ProductPanel(preset, context.photo, context.masks["rectangle"], folder="my-product")
+    panel
+
+The plain calls that do the same with the folder that the panel fills:
+
+    item = catalog.load_item("my-product")
+    object_masks = segment.object_masks(item, preset)             # the masks that you corrected win
+    run = finetune.finetune(item, object_masks, preset, output_dir="my-product/run")
+    result = inpaint.load_painter(preset, run)(photo, mask, seed=0)
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from PIL import Image
+
+from .. import catalog, inpaint, masks, segment, squares
+from ..errors import InputError
+from ..files import whole_file
+from ..listing import MASK_ENDING, list_folder, mask_names
+from ..pictures import known_endings
+from ..presets import Preset
+from .canvas import MaskCanvas
+from .panel import WIDE, Panel, pictures_html
+from .panels import FinetunePanel, InpaintPanel
+from .upload import MAX_BYTES, FileDrop, UploadPanel, load_named
+
+
+class FindPanel(Panel):
+    """Find the product on the photos of a folder; ``result`` is (item, object masks). A mask may be empty."""
+
+    def __init__(self, folder: Path, preset: Preset) -> None:
+        self.folder, self.preset = folder, preset
+        noun = widgets.Text("", placeholder="armchair, mug, t-shirt ...", description="class noun", **WIDE)
+        super().__init__("Find the product", {"class_noun": noun})
+
+    def _work(self, parameters: dict[str, Any]) -> tuple[tuple[catalog.Item, list[Image.Image]], str, str]:
+        noun = " ".join(parameters["class_noun"].split())
+        if not noun:
+            raise InputError("The class noun is missing: write what the product is, for example armchair.")
+        if not (self.folder / "photos").is_dir():
+            raise InputError("There are no photos yet: choose two or more above, better five to eight.")
+        item = catalog.load_item(self.folder, noun)
+        with whole_file(self.folder / "item.json") as path:
+            path.write_text(json.dumps({"class_noun": noun}) + "\n", encoding="utf-8")
+        found = []
+        for index in range(len(item.photos)):
+            self._step(index + 1, len(item.photos))
+            found.append(_find(item, index, self.preset))
+        missing = [f"photo {index + 1}" for index, mask in enumerate(found) if mask.getbbox() is None]
+        words = f"Nothing was found on {', '.join(missing)}: paint the product there. " if missing else ""
+        code = f'item = catalog.load_item("{self.folder.name}"); object_masks = segment.object_masks(item, preset)'
+        return (item, found), words + "Look at each mask below and correct it. The same without the panel:", code
+
+
+class ProductPanel(widgets.VBox):
+    """Photos, class noun, masks to correct, fine-tuning, painting and downloads, one below the other.
+
+    Args:
+        preset: models and settings.
+        photo: the photo to paint into, until the reader brings another.
+        mask: the place in it that is marked at first; None: nothing.
+        folder: where the photos go, the corrected masks next to them, and the run. Photos that are there already count.
+
+    Attributes:
+        item, object_masks: what was found, and corrected.
+        run, result: of the fine-tuning and of the painting; None before.
+    """
+
+    def __init__(
+        self, preset: Preset, photo: Image.Image, mask: Image.Image | None = None, *, folder: str | Path = "my-product"
+    ) -> None:
+        self.preset, self.folder = preset, Path(folder)
+        self.canvases: list[MaskCanvas] = []
+        self.finetuning: FinetunePanel | None = None
+        self.painting: InpaintPanel | None = None
+        self.item: catalog.Item | None = None
+        self._scene = MaskCanvas(photo, mask)
+        self.drop = FileDrop(self.folder / "photos", self._on_photos, hint="or drop photos or a zip file of them here")
+        self.photos, self.remove = widgets.HTML(), widgets.Button(description="Remove all photos")
+        self.remove.on_click(self._on_remove)
+        self.find = FindPanel(self.folder, preset)
+        self.find.on_done = self._on_found
+        self.masks, self.training, self.scene = widgets.VBox(), widgets.VBox(), widgets.VBox()
+        first = [_title("1 · Photos", "Two or more, better five to eight, from several sides, on a plain background.")]
+        second = [_title("2 · What is it?", "One word, as a shop would call it."), self.find]
+        parts = [*first, self.drop, self.photos, self.remove, *second, self.masks, self.training, self.scene]
+        super().__init__(parts)
+        self._show_photos()
+
+    def __repr__(self) -> str:
+        return "ProductPanel: widgets, which show where this notebook runs"
+
+    @property
+    def object_masks(self) -> list[Image.Image]:
+        """Return the masks as they are on the canvases now."""
+        return [canvas.mask for canvas in self.canvases]
+
+    @property
+    def run(self):
+        """Return the run of the last fine-tuning, or None."""
+        return self.finetuning and self.finetuning.result
+
+    @property
+    def result(self) -> inpaint.Result | None:
+        """Return the last painting, or None."""
+        return self.painting and self.painting.result
+
+    # -- photos --
+
+    def _on_photos(self, paths: list[Path]) -> str:
+        for path in [path for path in paths if path.suffix.lower() == ".zip"]:
+            _unpack(path, self.folder / "photos")
+        bad = []
+        for path in [path for path in paths if path.suffix.lower() != ".zip"]:
+            try:
+                load_named(path)
+            except InputError as error:
+                path.unlink()
+                bad.append(str(error))
+        return " ".join([*bad, self._show_photos()])
+
+    def _show_photos(self) -> str:
+        """Show the photos of the folder, and return how many there are, in words."""
+        paths = _photos(self.folder)
+        images = [catalog.load_photo(path) for path in paths]
+        for image in images:
+            image.thumbnail((192, 192), Image.LANCZOS)
+        self.photos.value = pictures_html(images, [path.name for path in paths], "96px") if images else ""
+        self.remove.layout.display = "" if images else "none"
+        return f"There {'is' if len(paths) == 1 else 'are'} {len(paths)} photo{'s' * (len(paths) != 1)} now."
+
+    def _on_remove(self, _button) -> None:
+        for path in [*_photos(self.folder), *(self.folder / "photos").glob("*" + MASK_ENDING)]:
+            path.unlink()
+        self._show_photos()
+
+    # -- masks --
+
+    def _on_found(self, found: tuple[catalog.Item, list[Image.Image]]) -> None:
+        self.item, object_masks = found
+        pairs = zip(self.item.photos, object_masks, strict=True)
+        self.canvases = [MaskCanvas(photo, mask) for photo, mask in pairs]
+        for index, canvas in enumerate(self.canvases):
+            canvas.observe(lambda _change, index=index: self._save_mask(index), names="mask_data_url")
+        names = [(f"photo {index + 1}", index) for index in range(len(self.canvases))]
+        chooser, place = widgets.ToggleButtons(options=names, value=0), widgets.VBox([self.canvases[0]])
+        chooser.style.button_width = "80px"
+        chooser.observe(lambda change: setattr(place, "children", [self.canvases[change["new"]]]), names="value")
+        text = "The marked part must be the product, and nothing else. Correct it where it is not."
+        self.masks.children = [_title("3 · Where is it?", text), chooser, place]
+        self.finetuning = FinetunePanel(self.item, self.canvases, self.preset, output_dir=self.folder / "run")
+        self.finetuning.on_done = self._on_run
+        self.training.children = [_title("4 · Learn it", "The model learns the product."), self.finetuning]
+
+    def _save_mask(self, index: int) -> None:
+        """Save a corrected mask next to its photo, so that the plain calls find it."""
+        path, mask = self.item.paths[index], self.canvases[index].mask
+        beside = path.with_name(mask_names(self.item.paths)[index])
+        if mask.getbbox() is None:
+            beside.unlink(missing_ok=True)
+            return
+        with whole_file(beside) as temporary:
+            squares.crop_from_square(mask, catalog.load_photo(path).size).save(temporary)
+
+    # -- painting --
+
+    def _on_run(self, run) -> None:
+        painter = inpaint.load_painter(self.preset, run)
+        self.painting = InpaintPanel(painter, self._scene.photo, self._scene)
+        text = "Mark where the product goes, and paint. Or bring a photo of your own."
+        self.scene.children = [_title("5 · Paint it", text), UploadPanel(self._on_scene), self.painting]
+
+    def _on_scene(self, images: list[Image.Image]) -> None:
+        photo = images[0]
+        width, height = photo.size
+        middle = masks.rectangle(photo.size, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
+        self.painting.replace(photo, MaskCanvas(photo, middle))
+
+
+def _title(title: str, text: str) -> widgets.HTML:
+    return widgets.HTML(f"<h3 style='margin: 14px 0 2px'>{html.escape(title)}</h3><p>{html.escape(text)}</p>")
+
+
+def _photos(folder: Path) -> list[Path]:
+    """Return the photos of a product's folder, as `catalog.load_item` finds them."""
+    photos = folder / "photos"
+    return list_folder(photos).photos if photos.is_dir() else []
+
+
+def _find(item: catalog.Item, index: int, preset: Preset) -> Image.Image:
+    """Return the object mask of one photo: the reader's own, or ClipSeg's, which may be empty."""
+    photo, own = item.photos[index], item.own_masks[index]
+    if own is not None:
+        return own
+    return segment.to_mask(segment.probability_maps([photo], item.class_noun, preset)[0], photo.size, preset)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Put the photos and masks of a zip file into a folder, and remove the zip file."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                name = Path(member.filename).name
+                if member.is_dir() or name.startswith(".") or "__MACOSX" in member.filename:
+                    continue
+                if Path(name).suffix.lower() in known_endings() and member.file_size <= MAX_BYTES:
+                    (folder / name).write_bytes(opened.read(member))
+    except zipfile.BadZipFile as error:
+        raise InputError(
+            f"{archive.name} cannot be read as a zip file: make it again, or choose the photos."
+        ) from error
+    finally:
+        archive.unlink()
