@@ -33,8 +33,7 @@ PARTS = ("weights", "gradients", "optimizer", "activations", "bank")
 GPU_BLOCK = 512  # bytes; torch's allocator for GPUs rounds every tensor up to a multiple of it
 GPU_LIBRARIES = 1.0e9  # bytes outside torch's allocator on a T4: the context and the libraries' workspaces
 # On a CPU a process takes more than its tensors: the code that the first step loads (measured with a model of almost no
-# size), and freed blocks that the C library keeps (measured with the preset tiny: 1.17 times the tensors with batches
-# of 4, 1.20 with 8, 1.26 with 16; 1.04 with MALLOC_MMAP_THRESHOLD_=65536, which makes it return them).
+# size), and freed blocks that the C library keeps: data/results/memory-sd15.md says how both were measured.
 CPU_LIBRARIES, CPU_SHARE = 54e6, 1.2
 
 
