@@ -3,7 +3,7 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks gallery evaluate ablations address lint data tiny environments
+.PHONY: help setup demo test notebooks gallery evaluate ablations address bench rehearse lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
@@ -15,6 +15,8 @@ help:
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
+	@echo "make bench  measure the speed of fine-tuning against a plain loop (ten minutes on two cores)"
+	@echo "make rehearse   walk Stable Diffusion's real size, with random weights, through commands and lessons (16 GB)"
 	@echo "make environments   run the lessons with Binder's packages in 2 GB of memory, the canvas with Colab's widgets"
 
 setup: .venv/.stamp
@@ -48,6 +50,12 @@ ablations: .venv/.stamp
 	@cd out/ablations && for report in */report.md; do folder=$$(dirname $$report); \
 	mkdir -p ../../data/results/ablations/$$folder; \
 	cp $$report $$folder/rows.csv $$folder/table.csv $$folder/pictures.jpg ../../data/results/ablations/$$folder; done
+
+bench: .venv/.stamp
+	@$(PY) -m data.build.measure.bench
+
+rehearse: .venv/.stamp
+	@$(PY) -m data.build.measure.rehearse
 
 address: .venv/.stamp
 	@$(PY) notebooks/execute.py --sources

@@ -1,4 +1,4 @@
-"""The command line: ``python -m dp_helpers demo | masks | finetune | inpaint | export | evaluate | study | check``.
+"""The command line: ``python -m dp_helpers COMMAND``, for example ``demo``, ``finetune`` or ``inpaint``.
 
 Status lines and progress bars go to stderr, results to stdout. Wrong input ends with one sentence on stderr and exit
 code 2. Input is checked before torch is loaded, so that a mistake is answered at once.
@@ -11,11 +11,11 @@ import sys
 import warnings
 from typing import NoReturn
 
-from .commands import check, demo, evaluate, export, finetune, inpaint, masks, study
+from .commands import check, demo, evaluate, export, finetune, inpaint, masks, memory, study
 from .errors import InputError, show_notes
 
 # In the order in which --help lists them.
-COMMANDS = (demo, masks, finetune, inpaint, export, evaluate, study, check)
+COMMANDS = (demo, masks, finetune, inpaint, export, evaluate, study, memory, check)
 
 
 def main(arguments: list[str] | None = None) -> int:

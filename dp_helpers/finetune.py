@@ -23,8 +23,9 @@ from .device import pick_device
 from .errors import InputError
 from .presets import Preset
 from .runs import Run
-from .training import optim, prior
+from .training import prior, processes
 from .training.checkpoints import Checkpoints
+from .training.fits import check_fits, ways_to_save
 from .training.latents import Bank, build_bank
 from .training.loop import Look, Progress, train
 
@@ -70,12 +71,12 @@ def finetune(
     _check(item, object_masks)
     preset, seed = presets.change(preset, finetune=settings), presets.checked_seed(seed)
     checkpoints = _checkpoints(output_dir, resume, preset, runs.made_from(item, preset, seed))
-    optim.check_fits(preset, pick_device())
+    check_fits(preset, pick_device())
     if watch is not None:
         watch.folder = None if checkpoints is None else checkpoints.folder / runs.VALIDATION
     started = time.perf_counter()
     try:
-        banks = _banks(item, object_masks, preset, seed, output_dir, shown=progress is True)
+        banks = _banks(item, object_masks, preset, seed, output_dir, shown=progress is True and processes.is_main())
         encoded = time.perf_counter()
         prompts = {"prompt": item.prompt(preset.token), "class_prompt": prior.class_prompt(item)}
         options = {"checkpoints": checkpoints, "progress": progress, "look": watch}
@@ -87,7 +88,7 @@ def finetune(
     if watch is not None:
         record[runs.VALIDATION] = watch.scores
     run = Run(record, **parts)
-    if output_dir is not None:
+    if output_dir is not None and processes.is_main():
         runs.save_run(run, output_dir)
     return run
 
@@ -153,16 +154,7 @@ def _bar(shown: bool, words: str, unit: str) -> Iterator[Callable[[int, int], No
 
 def _what_to_lower(preset: Preset) -> str:
     """Say what takes less memory than the preset's settings."""
-    settings = preset.finetune
-    ways = {
-        f"batch_size=1 with gradient_accumulation_steps={settings.batch_size}": settings.batch_size > 1,
-        "gradient_checkpointing=true": not settings.gradient_checkpointing,
-        'optimizer="adamw8bit"': settings.optimizer == "adamw" and not settings.lora_rank,
-        "train_text_encoder=false": settings.train_text_encoder,
-        "lora_rank=8": not settings.lora_rank,
-        "encode_batch_size=1": settings.encode_batch_size > 1,
-    }
-    helping = ", ".join(way for way, helps in ways.items() if helps) or "a preset with a smaller resolution or model"
+    helping = ", ".join(ways_to_save(preset)) or "a preset with a smaller resolution or model"
     return f"The memory of the device is too small for this run: close what else uses it, or set {helping}."
 
 

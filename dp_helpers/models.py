@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import (
     AutoencoderKL,
     ConfigMixin,
@@ -21,7 +22,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, PreTrainedModel
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from .device import inference_dtype, pick_device
 from .errors import InputError, note
@@ -29,6 +30,7 @@ from .files import find_data
 from .presets import Preset
 
 Loaded = TypeVar("Loaded")
+_shared: dict[tuple, Any] | None = None  # what `shared` keeps
 _WITH_WEIGHTS = (ModelMixin, DiffusionPipeline, PreTrainedModel)
 
 
@@ -51,7 +53,23 @@ def load(preset: Preset, model: str, cls: type[Loaded], **options: Any) -> Loade
     has_weights = issubclass(cls, _WITH_WEIGHTS)
     if has_weights:
         options = {"torch_dtype": torch.float32, "use_safetensors": True} | options
-    return _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+    if _shared is None or any(isinstance(option, torch.nn.Module) for option in options.values()):
+        return _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+    key = (getattr(preset.models, model), preset.folder, cls, tuple(sorted(options.items())))
+    if key not in _shared:
+        _shared[key] = _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+    return copy.deepcopy(_shared[key])
+
+
+@contextlib.contextmanager
+def shared() -> Iterator[None]:
+    """Read each model from disk once in this block. Further loads of it get copies of what was read, on the CPU."""
+    global _shared
+    _shared = {}
+    try:
+        yield
+    finally:
+        _shared = None
 
 
 def load_config(preset: Preset, model: str, cls: type[ConfigMixin], **options: Any) -> dict[str, Any]:
@@ -59,9 +77,7 @@ def load_config(preset: Preset, model: str, cls: type[ConfigMixin], **options: A
     return _from_first(preset, model, cls.load_config, options, variants=False)
 
 
-def _from_first(
-    preset: Preset, model: str, read: Callable[..., Any], options: dict[str, Any], *, variants: bool
-) -> Any:
+def _from_first(preset: Preset, model: str, read: Callable, options: dict[str, Any], *, variants: bool) -> Any:
     """Return what ``read`` returns for the first source that works. ``variants``: on the Hub try fp16 weights, too."""
     failures = []
     for source in getattr(preset.models, model):
@@ -133,9 +149,7 @@ def load_vae(preset: Preset) -> AutoencoderKL:
     return load(preset, "inpainting", AutoencoderKL, subfolder="vae").eval().requires_grad_(False)
 
 
-def load_trainable(
-    preset: Preset,
-) -> tuple[UNet2DConditionModel, CLIPTextModel, CLIPTokenizer, DDPMScheduler]:
+def load_trainable(preset: Preset) -> tuple[UNet2DConditionModel, CLIPTextModel, CLIPTokenizer, DDPMScheduler]:
     """Load U-Net and text encoder in fp32 and ready to train, the tokenizer, and the noise schedule.
 
     Raises:
@@ -146,14 +160,19 @@ def load_trainable(
     text_encoder = load(preset, "inpainting", CLIPTextModel, subfolder="text_encoder")
     tokenizer = load(preset, "inpainting", CLIPTokenizer, subfolder="tokenizer")
     scheduler = load(preset, "inpainting", DDPMScheduler, subfolder="scheduler")
+    ready_to_train(unet, text_encoder, preset)
+    unet.to(memory_format=torch.channels_last)  # a little faster on CPUs and GPUs
+    return unet, text_encoder, tokenizer, scheduler
+
+
+def ready_to_train(unet: UNet2DConditionModel, text_encoder: CLIPTextModel, preset: Preset) -> None:
+    """Set both modules to training, with gradient checkpointing if the preset asks for it."""
     unet.train()
     text_encoder.train()  # in eval mode gradient checkpointing does nothing for the text encoder
     if preset.finetune.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
         # The re-entrant kind gives no gradients to LoRA matrices behind a frozen embedding.
         text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    unet.to(memory_format=torch.channels_last)  # a little faster on CPUs and GPUs
-    return unet, text_encoder, tokenizer, scheduler
 
 
 def check_unet(preset: Preset, unet: UNet2DConditionModel | None = None) -> None:
@@ -176,25 +195,11 @@ def check_unet(preset: Preset, unet: UNet2DConditionModel | None = None) -> None
         )
 
 
-def count_weights(preset: Preset) -> dict[str, int]:
-    """Count the weights of U-Net and text encoder from their configurations, without loading a weight."""
-    unet_config = load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
-    text_config = load(preset, "inpainting", CLIPTextConfig, subfolder="text_encoder")
-    with init_empty_weights():
-        modules = {"unet": UNet2DConditionModel.from_config(unet_config), "text_encoder": CLIPTextModel(text_config)}
-    return {name: sum(weight.numel() for weight in module.parameters()) for name, module in modules.items()}
-
-
 def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
     """Return token ids (prompts, model_max_length), padded to full length as the pipeline pads them."""
     say_what_is_not_read(tokenizer, prompts)
-    return tokenizer(
-        prompts,
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
+    options = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+    return tokenizer(prompts, return_tensors="pt", **options).input_ids
 
 
 def say_what_is_not_read(tokenizer: CLIPTokenizer, prompts: list[str]) -> None:

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from dp_helpers import presets
-from dp_helpers.errors import InputError
 from dp_helpers.training import optim
 
 CPU = torch.device("cpu")
@@ -74,26 +73,3 @@ def test_frozen_weights_are_in_no_group(preset):
     unet.bias.requires_grad_(False)
     made = optim.parameter_groups(unet, text_encoder, preset)
     assert [group["params"] for group in made] == [[unet.weight]]
-
-
-@pytest.mark.parametrize(
-    ("broken", "settings", "memory", "fits"),
-    [
-        (None, {}, 1, True),
-        ("no kernel", {}, 1, False),
-        ("no kernel", {}, 10**12, True),
-        ("no kernel", {"lora_rank": 4}, 1, True),
-        (None, {"optimizer": "adamw"}, 1, False),
-    ],
-)
-def test_adamw_is_refused_before_the_download_where_it_cannot_fit(preset, monkeypatch, broken, settings, memory, fits):
-    monkeypatch.setattr(optim, "why_no_8bit", lambda device: broken)
-    monkeypatch.setattr(optim, "gpu_memory", lambda device: memory)
-    monkeypatch.setattr("dp_helpers.models.load_trainable", lambda preset: pytest.fail("weights were loaded"))
-    chosen = presets.change(preset, finetune=settings)
-    optim.check_fits(chosen, CPU)
-    if fits:
-        optim.check_fits(chosen, torch.device("cuda"))
-    else:
-        with pytest.raises(InputError, match="before any activation"):
-            optim.check_fits(chosen, torch.device("cuda"))

@@ -21,9 +21,10 @@ def add_command(commands, name: str, run, *, preset: str | None = "tiny") -> arg
     return added
 
 
-def add_item(added: argparse.ArgumentParser) -> None:
-    """Add the arguments that name an item."""
-    added.add_argument("item", help="a folder of photos, or the name of an item in data/catalog")
+def add_item(added: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the arguments that name an item, or ``several``."""
+    names = {"dest": "items", "metavar": "item", "nargs": "+"} if several else {"dest": "item"}
+    added.add_argument(**names, help="a folder of photos, or the name of an item in data/catalog")
     added.add_argument("--class-noun", help="what the item is, if its item.json does not say")
 
 

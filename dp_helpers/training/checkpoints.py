@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import InputError
 from ..files import whole_folder
+from . import processes
 
 FOLDER = "checkpoints"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -76,7 +77,8 @@ class Checkpoints:
             KeyboardInterrupt: a signal asked the run to stop. The state was saved before.
         """
         if step < steps and (self.stop_requested or (self.every > 0 and step % self.every == 0)):
-            self._try_to_save(step, losses, state)
+            if processes.is_main():  # the states of all processes are equal
+                self._try_to_save(step, losses, state)
             if self.stop_requested:
                 raise KeyboardInterrupt(f"stopped after step {step} of {steps}; the same call with `resume` goes on")
 

@@ -35,6 +35,10 @@ class Batch:
         """Return this batch followed by another one."""
         return Batch(*(torch.cat(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
 
+    def part(self, samples: torch.Tensor) -> Batch:
+        """Return the samples with these numbers."""
+        return Batch(*(tensor[samples] for tensor in vars(self).values()))
+
 
 @dataclass
 class Bank:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
+from accelerate.utils import DataLoaderConfiguration
 from diffusers import UNet2DConditionModel
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import cast_training_params
@@ -20,7 +21,7 @@ from .. import models
 from ..device import attention, mixed_precision, pick_device
 from ..errors import InputError
 from ..presets import Finetune, Preset
-from . import lora
+from . import lora, processes
 from .checkpoints import Checkpoints
 from .latents import Bank
 from .optim import make_optimizer, parameter_groups
@@ -63,7 +64,7 @@ def train(
     precision = mixed_precision(settings.mixed_precision, device)
     accelerator = _accelerator(preset, precision, device, checkpoints)
     unet, text_encoder, tokenizer, scheduler = models.load_trainable(preset)
-    _freeze(unet, text_encoder, settings, precision, accelerator.device, seed)
+    freeze(unet, text_encoder, settings, precision, accelerator.device, seed)
     optimizer = make_optimizer(
         parameter_groups(unet, text_encoder, preset),
         settings.optimizer,
@@ -82,7 +83,8 @@ def train(
     # Row 0 is the item's prompt, row 1 the empty prompt that guidance needs, row 2 the class's.
     input_ids = models.tokenize(tokenizer, [prompt, "", class_prompt]).to(accelerator.device)
     prompts = Prompts(text_encoder, input_ids)
-    state = {"unet": unet, "text_encoder": text_encoder, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
+    modules = {"unet": accelerator.unwrap_model(unet), "text_encoder": accelerator.unwrap_model(text_encoder)}
+    state = {**modules, "optimizer": optimizer, "lr_scheduler": lr_scheduler}
     if not settings.train_text_encoder:
         del state["text_encoder"]
     if accelerator.scaler is not None:
@@ -105,7 +107,7 @@ def train(
                     lr_scheduler.step()
                     optimizer.zero_grad(set_to_none=True)
                 batch_losses.append(loss.detach())
-            losses.append(torch.stack(batch_losses).mean().item())
+            losses.append(accelerator.reduce(torch.stack(batch_losses).mean(), "mean").item())
             accelerator.log({"loss": losses[-1], "learning_rate": lr_scheduler.get_last_lr()[0]}, step=step + 1)
             if callable(progress):
                 progress(step + 1, settings.steps, losses[-1])
@@ -116,7 +118,7 @@ def train(
     return _parts(unet, text_encoder, settings, accelerator), losses
 
 
-def _freeze(
+def freeze(
     unet: UNet2DConditionModel,
     text_encoder: CLIPTextModel,
     settings: Finetune,
@@ -140,7 +142,8 @@ def _freeze(
 
 def _steps(done: int, steps: int, progress: Progress, losses: list[float]):
     """Count the steps from ``done``. If ``progress`` is True, a bar shows the time left and the mean of 20 losses."""
-    with tqdm(total=steps, initial=done, desc="fine-tune", unit="step", disable=progress is not True) as bar:
+    hidden = progress is not True or not processes.is_main()
+    with tqdm(total=steps, initial=done, desc="fine-tune", unit="step", disable=hidden) as bar:
         for step in range(done, steps):
             yield step
             recent = losses[-20:]
@@ -159,6 +162,7 @@ def _accelerator(preset: Preset, precision: str, device: torch.device, checkpoin
         )
     accelerator = Accelerator(
         mixed_precision=precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),  # one step of the rate, not one per process
         cpu=device.type == "cpu",
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         log_with=None if tracker == "none" else tracker,

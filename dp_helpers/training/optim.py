@@ -6,8 +6,6 @@ import warnings
 
 import torch
 
-from .. import models
-from ..errors import InputError
 from ..presets import Preset
 
 
@@ -20,35 +18,6 @@ def parameter_groups(unet: torch.nn.Module, text_encoder: torch.nn.Module, prese
         for module, rate in rates.items()
     ]
     return [group for group in groups if group["params"]]
-
-
-def check_fits(preset: Preset, device: torch.device) -> None:
-    """Refuse a run of all weights that this GPU cannot hold without 8-bit Adam, before its weights are downloaded.
-
-    AdamW takes 16 bytes for each weight: the weight, its gradient and two moments, all in fp32. At the size of Stable
-    Diffusion 1.5 that makes 15.7 GB.
-
-    Raises:
-        InputError: 8-bit Adam does not work here, and AdamW needs more memory than the GPU has.
-    """
-    settings = preset.finetune
-    if device.type != "cuda" or settings.lora_rank:
-        return
-    reason = "the preset asks for AdamW" if settings.optimizer == "adamw" else why_no_8bit(device)
-    if reason is None:
-        return
-    counts = models.count_weights(preset)
-    needed = 16 * counts["unet"] + (16 if settings.train_text_encoder else 2) * counts["text_encoder"]
-    if needed > (there := gpu_memory(device)):
-        raise InputError(
-            f"Without 8-bit Adam ({reason}) this run needs {needed / 1e9:.1f} GB before any activation, but the GPU "
-            f"has {there / 1e9:.1f} GB: install a bitsandbytes that works here and take adamw8bit, or set lora_rank=8."
-        )
-
-
-def gpu_memory(device: torch.device) -> int:
-    """Return the bytes of the GPU's memory."""
-    return torch.cuda.get_device_properties(device).total_memory
 
 
 def make_optimizer(

@@ -12,6 +12,7 @@ from diffusers import SchedulerMixin, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from ..presets import Finetune, Preset
+from . import processes
 from .latents import Bank
 from .loss import inpainting_loss, pixel_weight
 
@@ -50,22 +51,25 @@ def batch_loss(
     item plus ``prior_weight`` times that of the class.
     """
     settings, device = preset.finetune, bank.latents.device
-    batch, size, sample_weight = bank.draw(settings.batch_size, generator), settings.batch_size, None
+    size, mine = processes.my_part(settings.batch_size)
+    batch, sample_weight = bank.draw(size, generator), None
     if class_bank is not None:
         batch = batch + class_bank.draw(size, generator)
         # The mean over both halves divides by twice the number of samples.
-        sample_weight = torch.tensor([2.0] * size + [2.0 * settings.prior_weight] * size, device=device)
-    noise = torch.randn(batch.latents.shape, generator=generator).to(device)
+        sample_weight = torch.tensor([2.0, 2.0 * settings.prior_weight], device=device).repeat_interleave(len(mine))
+        mine = torch.cat([mine, size + mine])
+    noise = torch.randn(batch.latents.shape, generator=generator)[mine].to(device)
     last = scheduler.config.num_train_timesteps
-    timesteps = torch.randint(last, (len(batch.latents),), generator=generator).to(device)
+    timesteps = torch.randint(last, (len(batch.latents),), generator=generator)[mine].to(device)
     rows = (torch.rand(size, generator=generator) < settings.prompt_dropout).long()
     if class_bank is not None:
         rows = torch.cat([rows, torch.full((size,), 2)])
+    batch = batch.part(mine)
     return inpainting_loss(
         unet,
         scheduler,
         batch,
-        prompts.embed(rows, trained=trains_text_encoder(settings, step)),
+        prompts.embed(rows[mine], trained=trains_text_encoder(settings, step)),
         noise,
         timesteps,
         weight=pixel_weight(batch.mask, batch.object_mask, settings.mask_weight, settings.background_weight),

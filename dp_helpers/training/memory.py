@@ -1,0 +1,223 @@
+"""How much memory a fine-tune takes, part by part, from the configurations of its models alone.
+
+The models are built as fake tensors: they have shapes but no numbers. One training step of them takes seconds on a
+CPU, and every storage that it makes and frees is counted. torch's own tracker, `torch.distributed._tools`, is private,
+so this module counts by a `TorchDispatchMode`, which torch documents for such uses.
+
+Two things are counted from their shapes instead: the states of the optimizer, and the bank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..device import attention, mixed_precision
+from ..presets import Preset
+from . import shapes
+from .latents import Batch
+from .loop import freeze
+from .loss import inpainting_loss, pixel_weight
+
+PARTS = ("weights", "gradients", "optimizer", "activations", "bank")
+GPU_BLOCK = 512  # bytes; torch's allocator for GPUs rounds every tensor up to a multiple of it
+GPU_LIBRARIES = 1.0e9  # bytes outside torch's allocator on a T4: the context and the libraries' workspaces
+# On a CPU a process takes more than its tensors: the code that the first step loads (measured with a model of almost no
+# size), and freed blocks that the C library keeps: data/results/memory-sd15.md says how both were measured.
+CPU_LIBRARIES, CPU_SHARE = 54e6, 1.2
+
+
+@dataclass(frozen=True)
+class Account:
+    """The memory of a fine-tune, in bytes.
+
+    Attributes:
+        parts: of a training step at its peak, by the names in PARTS.
+        most: the most that each part takes at any time. With small batches the activations are largest before the
+            gradients are there, so these add up to more than the peak.
+        encoding: peak while the bank is encoded: the VAE, its activations and the bank.
+        device: "cuda" or "cpu".
+    """
+
+    parts: dict[str, int]
+    most: dict[str, int]
+    encoding: int
+    device: str
+
+    @property
+    def tensors(self) -> int:
+        """Return the peak of all tensors; on a GPU that is torch's `max_memory_allocated`."""
+        return max(self.encoding, sum(self.parts.values()))
+
+    @property
+    def total(self) -> int:
+        """Return the memory that the process takes beyond its imports."""
+        if self.device == "cuda":
+            return round(self.tensors + GPU_LIBRARIES)
+        return round(self.tensors * CPU_SHARE + CPU_LIBRARIES)
+
+
+@functools.cache
+def account(preset: Preset, device: str = "cuda") -> Account:
+    """Predict the memory that `finetune` takes with a preset.
+
+    Args:
+        preset: models and settings. Only the configurations of its models are read.
+        device: "cuda" or "cpu". No GPU is needed to ask for "cuda".
+    """
+    block = GPU_BLOCK if device == "cuda" else 1
+    bank, (parts, most) = _bank_bytes(preset, block), _training(preset, device, block)
+    return Account(parts | {"bank": bank}, most | {"bank": bank}, _encoding(preset, block) + bank, device)
+
+
+class _Storages(TorchDispatchMode):
+    """Count the storages that live, by part, and remember the counts at the peak."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__()
+        self.block, self.part = block, "weights"
+        self.now, self.peak, self.most = (dict.fromkeys(PARTS, 0) for _ in range(3))
+        self._alive: dict[int, tuple[str, int]] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._see(leaf.untyped_storage())
+        return result
+
+    def move(self, tensor: torch.Tensor, part: str) -> None:
+        """Count a tensor's storage to another part from now on."""
+        key = tensor.untyped_storage()._cdata
+        old, size = self._alive[key]
+        self._alive[key] = (part, size)
+        self.now[old] -= size
+        self.add(part, size)
+
+    def add(self, part: str, size: int) -> None:
+        """Count so many bytes to a part."""
+        self.now[part] += size
+        self.most[part] = max(self.most[part], self.now[part])
+        if sum(self.now.values()) > sum(self.peak.values()):
+            self.peak = dict(self.now)
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        if (key := storage._cdata) not in self._alive:
+            self._alive[key] = (self.part, _rounded(storage.nbytes(), self.block))
+            weakref.finalize(storage, self._gone, key)
+            self.add(*self._alive[key])
+
+    def _gone(self, key: int) -> None:
+        part, size = self._alive.pop(key)
+        self.now[part] -= size
+
+
+def _training(preset: Preset, device: str, block: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the parts of a training step at its peak and the most of each, once the optimizer has states."""
+    settings, (unet, text_encoder) = preset.finetune, shapes.trainable(preset)
+    scheduler = DDPMScheduler.from_config(shapes.configuration(preset, DDPMScheduler, "scheduler"))
+    precision = _precision(settings.mixed_precision, device)
+    with torch.device("meta"):
+        freeze(unet, text_encoder, settings, precision, torch.device(device), seed=0)
+    with FakeTensorMode(allow_non_fake_inputs=True), _Storages(block) as storages:
+        for module in (unet, text_encoder):
+            _fill(module)
+        weights = [weight for module in (unet, text_encoder) for weight in module.parameters()]
+        trained = [weight for weight in weights if weight.requires_grad]
+        for weight in trained:
+            weight.register_post_accumulate_grad_hook(lambda weight: storages.move(weight.grad, "gradients"))
+        sizes = (size for weight in trained for size in state_bytes(weight.numel(), settings.optimizer))
+        storages.add("optimizer", sum(_rounded(size, block) for size in sizes))
+        storages.part = "activations"
+        with attention(precision, torch.device(device)):
+            _loss(unet, text_encoder, scheduler, preset, precision).backward()
+    return storages.peak, storages.most
+
+
+def _loss(unet, text_encoder, scheduler, preset: Preset, precision: str) -> torch.Tensor:
+    """Return the loss of one fake batch."""
+    size, side, settings = preset.finetune.batch_size, unet.config.sample_size, preset.finetune
+    latents = torch.empty(size, 4, side, side)
+    batch = Batch(latents, latents[:, :1], latents, latents[:, :1])
+    input_ids = torch.empty(1 + (settings.prompt_dropout > 0), text_encoder.config.max_position_embeddings).long()
+    learns = any(weight.requires_grad for weight in text_encoder.parameters())
+    with (
+        torch.set_grad_enabled(learns),
+        _autocast(precision),
+    ):  # accelerate opens one for each module, so that each forgets its copies of weights
+        embeddings = text_encoder(input_ids)[0].float()[:1].expand(size, -1, -1)
+    weight = pixel_weight(batch.mask, batch.object_mask, settings.mask_weight, settings.background_weight)
+
+    def predict(*arguments):
+        with _autocast(precision):
+            return unet(*arguments)
+
+    timesteps = torch.zeros(size, dtype=torch.long)
+    return inpainting_loss(predict, scheduler, batch, embeddings, latents, timesteps, weight=weight)
+
+
+@torch.no_grad()
+def _encoding(preset: Preset, block: int) -> int:
+    """Return the bytes of the VAE and its activations while it encodes a picture."""
+    vae = shapes.vae(preset)
+    with FakeTensorMode(allow_non_fake_inputs=True), _Storages(block) as storages:
+        _fill(vae)
+        vae.encode(torch.empty(1, 3, preset.resolution, preset.resolution))
+    return sum(storages.peak.values())
+
+
+def _bank_bytes(preset: Preset, block: int) -> int:
+    """Return the bytes of the bank. Both a view and a mask take five channels of latent size in fp32."""
+    config = shapes.configuration(preset, UNet2DConditionModel, "unet")
+    views = preset.finetune.views
+    masks = views * preset.finetune.masks_per_view
+    return _rounded((views + masks) * 5 * config["sample_size"] ** 2 * 4 + masks * 8, block)
+
+
+def state_bytes(numel: int, optimizer: str) -> list[int]:
+    """Return the sizes of the tensors that an optimizer keeps for a weight of so many numbers, in bytes.
+
+    AdamW keeps two moments in fp32. 8-bit Adam keeps two bytes for each number and two scales for each 256 numbers;
+    bitsandbytes leaves the moments of weights with fewer than 4,096 numbers in fp32.
+    """
+    if optimizer == "adamw" or numel < 4096:
+        return [4 * numel, 4 * numel]
+    return [numel, numel, 4 * math.ceil(numel / 256), 4 * math.ceil(numel / 256)]
+
+
+def _fill(module: torch.nn.Module) -> None:
+    """Give every parameter and buffer of a module without storage a fake one."""
+    for part in module.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            order = torch.channels_last if weight.dim() == 4 else torch.contiguous_format
+            empty = torch.empty(weight.shape, dtype=weight.dtype, memory_format=order)
+            setattr(part, name, torch.nn.Parameter(empty, weight.requires_grad))
+        for name, buffer in list(part.named_buffers(recurse=False)):
+            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype))
+
+
+def _precision(choice: str, device: str) -> str:
+    """Return the precision of the arithmetic. All that ``auto`` may choose on a GPU takes the same memory."""
+    return "fp16" if choice == "auto" and device == "cuda" else mixed_precision(choice, torch.device(device))
+
+
+@contextlib.contextmanager
+def _autocast(precision: str) -> Iterator[None]:
+    """Compute in a precision. Fake tensors are on the CPU, so it is the CPU's autocast."""
+    dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision, torch.bfloat16)
+    with torch.autocast("cpu", dtype, enabled=precision != "no"):
+        yield
+
+
+def _rounded(size: int, block: int) -> int:
+    return math.ceil(size / block) * block
