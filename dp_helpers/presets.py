@@ -1,8 +1,8 @@
 """A preset holds every setting and the ids of all models. No other module names a model.
 
-A preset is a TOML file. Two come with the package: ``tiny`` (a laptop, Binder, the tests) and ``sd15`` (Stable Diffusion
-on a GPU). A TOML file of your own works as well. A key that it leaves out takes the default below: the paper's setting
-where it states one (section 4.1: 500 steps, constant learning rate 5e-6, 512 x 512 pixels, guidance 10).
+A preset is a TOML file. Two come with the package: ``tiny`` (a laptop, Binder, the tests) and ``sd15`` (Stable
+Diffusion on a GPU). A file of your own works as well. A key that it leaves out takes the default below: the paper's
+setting where it states one (section 4.1: 500 steps, constant learning rate 5e-6, 512 x 512 pixels, guidance 10).
 """
 
 from __future__ import annotations
