@@ -203,7 +203,7 @@ def read_run(folder, content: bytes) -> None:
     (run / "run.json").write_bytes(content)
     record = one_sentence(lambda: runs.read_record(run))
     if record is not None:
-        shown = runs.Run(None, None, record)
+        shown = runs.Run(record)
         assert isinstance(shown.prompt, str) and isinstance(shown.preset_source, str)
         assert all(isinstance(loss, (int, float)) for loss in shown.losses)
         runs.is_made_from(record, {})

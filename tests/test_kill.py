@@ -67,7 +67,8 @@ def a_run(preset, family, losses):
 
     unet, text_encoder, *_ = models.load_trainable(preset)
     record = RECORD | {"losses": losses, "preset": preset.as_dict()}
-    return runs.Run(models.finish(unet, torch.float16), models.finish(text_encoder, torch.float16), record)
+    parts = {"unet": unet, "text_encoder": text_encoder}
+    return runs.Run(record, **{name: models.finish(part, torch.float16) for name, part in parts.items()})
 
 
 def contents(run_folder):

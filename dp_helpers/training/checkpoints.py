@@ -111,7 +111,8 @@ class Checkpoints:
             save_file(tensors, temporary / "state.safetensors")
             record = {"step": step, "losses": losses, "made_from": self.made_from, "state": tree}
             (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-        for old in self._whole()[: -self.keep]:
+        kept = self._whole()[-self.keep :]
+        for old in set(self.folder.glob("step-*")) - set(kept):  # those that a kill has half removed, too
             shutil.rmtree(old, ignore_errors=True)
         return path
 
