@@ -43,6 +43,7 @@ def test_a_second_call_in_the_same_folder_is_refused(tmp_path):
 
 def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
     code = f"""
+import time
 from dp_helpers import disk
 @disk.alone_in("folder")
 def hold(*, folder):
