@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class Rejected(InputError):
+    """Raised when the pipeline's safety checker rejects a painting, which it returns as a black picture."""
+
+
 class Note(UserWarning):
     """A warning that tells the user in one sentence what was done with their input, for example what was left out."""
 

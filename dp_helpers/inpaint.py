@@ -8,7 +8,6 @@ resolution and scaled back, and only the part under the mask is pasted.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +19,16 @@ from PIL import Image, ImageChops, PngImagePlugin
 
 from . import masks, matte, models, presets
 from .colors import as_photo, levels, like, to_srgb
-from .errors import InputError, note
+from .device import told_when_memory_is_full
+from .errors import InputError, Rejected, note
 from .files import check_can_write, whole_file
 from .pictures import check_mask_size, note_soft
 from .presets import Preset
 from .runs import Run, load_run
 from .squares import Box, cut, paste_back, square_around
 from .training import lora
+
+_CLOSE = "close other programs and notebooks that use it, then restart this one; the photo's size does not matter"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Painter:
     prompt: str | None = None
     class_noun: str | None = None
 
+    @told_when_memory_is_full(_CLOSE)
     def __call__(
         self,
         image: Image.Image,
@@ -108,7 +111,8 @@ class Painter:
 
         Raises:
             InputError: mask and photo differ in size, the mask is empty, there is no prompt, or a setting is
-                unknown or out of range.
+                unknown or out of range; or the memory is full.
+            Rejected: the safety checker found fault with the painting.
         """
         prompt = self.prompt if prompt is None else prompt
         if prompt is None:
@@ -138,7 +142,10 @@ class Painter:
             callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
         )
         if any(output.nsfw_content_detected or ()):
-            warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
+            raise Rejected(
+                f"The safety checker rejected the picture of seed {seed}, so nothing was painted: try another seed or "
+                "prompt, or set safety_checker = false in a preset file of your own."
+            )
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
         return finish(square, output.images[0], {**given, **asdict(chosen)}, self.preset, self.class_noun)
 
@@ -146,15 +153,7 @@ class Painter:
 def finish(
     square: Square, painted: Image.Image, parameters: dict[str, Any], preset: Preset, class_noun: str | None
 ) -> Result:
-    """Paste a painted square as the setting ``paste`` says: all that is under the mask, or the product alone.
-
-    Args:
-        square: where the painting goes.
-        painted: the square as the pipeline returned it.
-        parameters: how it was painted, ``paste`` among them.
-        preset: the ClipSeg model that finds the product.
-        class_noun: what was painted; None: all that is under the mask is pasted.
-    """
+    """Paste a painted square as ``parameters["paste"]`` says. Without a class noun, all under the mask is pasted."""
     if parameters["paste"] == "mask" or class_noun is None:
         return square.paste(painted, {**parameters, "paste": "mask"})
     return square.paste(painted, parameters, matte.product_matte(painted, square.image, class_noun, preset))
