@@ -84,12 +84,13 @@ def test_the_file_holds_what_was_trained_with_alpha_multiplied_in(lora_preset):
     assert all(name.startswith(("unet.", "text_encoder.text_model.")) for name in saved)
 
 
-def test_the_file_is_small(lora_preset):
+def test_the_file_is_small_and_made_without_a_warning(lora_preset, recwarn):
     unet, text_encoder, _ = attached(lora_preset)
     saved = lora.matrices(unet, text_encoder, lora_preset.finetune, torch.float16)
     whole = sum(weight.numel() for module in (unet, text_encoder) for weight in module.parameters())
     assert sum(value.numel() for value in saved.values()) < whole / 10
     assert all(value.dtype == torch.float16 and value.is_contiguous() for value in saved.values())
+    assert not [each for each in recwarn if "config file" in str(each.message)]
 
 
 def test_a_run_comes_back_the_same(run, lora_preset, photo, mask):

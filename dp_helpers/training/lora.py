@@ -64,7 +64,7 @@ def matrices(
     factor, found = (settings.lora_alpha or settings.lora_rank) / settings.lora_rank, {}
     for prefix, module in (("unet", unet), ("text_encoder", text_encoder)):
         if getattr(module, "peft_config", None):
-            for name, value in get_peft_model_state_dict(module).items():
+            for name, value in get_peft_model_state_dict(module, save_embedding_layers=False).items():
                 if module is text_encoder and not name.startswith("text_model."):
                     name = f"text_model.{name}"  # published files have the name that transformers gave up in 5.6
                 scaled = value.detach().float() * (factor if "lora_B" in name else 1)
