@@ -3,7 +3,7 @@ PYTHON ?= python3
 OUT ?= out/demo
 PY := .venv/bin/python
 
-.PHONY: help setup demo test notebooks gallery evaluate ablations address bench rehearse lint data tiny environments
+.PHONY: help setup demo test fuzz notebooks gallery evaluate ablations address bench rehearse lint data tiny environments
 
 help:
 	@echo "make demo   set up .venv, run the main job, say where the picture is"
@@ -13,6 +13,7 @@ help:
 	@echo "make evaluate   compare all painters on data/benchmark, write data/results/evaluate/ (about an hour, resumable)"
 	@echo "make ablations   run all ablations into data/results/ablations (ABLATIONS=\"guidance eta\" for some); says the hours"
 	@echo "make address   write the public address (repository in notebooks/setup_cell.py) into lessons and README"
+	@echo "make fuzz   give the loaders many thousands of damaged files (minutes)"
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
 	@echo "make bench  measure the speed of fine-tuning against a plain loop (ten minutes on two cores)"
@@ -59,6 +60,9 @@ rehearse: .venv/.stamp
 
 address: .venv/.stamp
 	@$(PY) notebooks/execute.py --sources
+
+fuzz: .venv/.stamp
+	@DP_FUZZ=1 $(PY) -m pytest tests/test_fuzz.py
 
 lint: .venv/.stamp
 	@$(PY) -m ruff check .

@@ -4,20 +4,33 @@
 that stand above it in the list. Importing the package itself loads none of them, and no torch.
 """
 
+import os
+
+# The libraries read these when they are loaded. The first switches off what they report about their use. The second
+# keeps transformers from asking a service elsewhere to convert weights.
+for _name in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_SAFETENSORS_CONVERSION"):
+    os.environ.setdefault(_name, "1")
+
 __version__ = "0.1.0"
 
 MODULES = {
     "errors": "the one error for mistakes that the user can fix",
     "files": "write a file or folder whole or not at all; find data/",
+    "disk": "is there room on the disk, and is a folder free?",
     "device": "choose the device, the precision and the attention",
     "tables": "a table of settings becomes a dataclass, its types checked",
     "presets": "every setting and model id: read, check, change",
-    "models": "load any model, or one part of it, from the preset's sources; tokenize prompts",
+    "weights": "which files of a model are needed: safetensors, fp32 or fp16",
+    "hub": "find a model on the Hub or in its cache, and say in a sentence what went wrong",
+    "download": "download the missing files of a model once, and go on after a break",
+    "sources": "the first source of a model that can be used: a folder, or the Hub",
+    "models": "load any model, or one part of it; tokenize prompts",
     "squares": "find, cut out, pad and paste the square that a model works on",
     "colors": "modes and colour profiles: from a photo to what models see, and back",
     "masks": "rectangle, ellipse, object-shaped, full; the training mixture; grow, feather, binary",
     "pictures": "the one reader of photos and masks from files; what it refuses, and why",
     "listing": "what a folder holds: photos, their masks, what is left out and why",
+    "archives": "zip archives of photos, unpacked safely",
     "catalog": "items and contexts: photos and masks from disk",
     "segment": "ClipSeg: from a class noun to object masks",
     "matte": "which part of a painted square is the product?",

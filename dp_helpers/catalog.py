@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from . import archives
 from .colors import to_srgb
 from .errors import InputError, note
 from .listing import Listing, list_folder
@@ -55,13 +56,13 @@ def load_item(folder: str | Path, class_noun: str | None = None) -> Item:
     Args:
         folder: holds ``photos/`` and ``item.json`` with at least ``class_noun``. With ``class_noun`` as an
             argument a plain folder of photos is enough. A file ``NAME.mask.png`` next to the photo NAME is its
-            object mask. A line on stderr says what is left out and why.
+            object mask. A line on stderr says what is left out and why. A zip archive of such a folder works as well.
         class_noun: the kind of product, for example "armchair"; wins over ``item.json``.
 
     Raises:
         InputError: no folder, no photo, an unreadable photo or mask, or no class noun.
     """
-    folder = Path(folder)
+    folder = archives.unpack(folder) if archives.is_archive(folder) else Path(folder)
     if not folder.is_dir():
         raise InputError(f"There is no item folder {folder}: name a folder of photos or an item of data/catalog.")
     info = _load_json(folder / "item.json")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 
 from . import presets
 
-NEEDED_MB = 1500  # what the demo may use
+_LIBRARIES = 1.3e9  # bytes that a process takes beyond the weights that it trains
+_ON_A_GPU = 2.0e9  # the same on a GPU: CUDA itself, and the activations of a batch of one at 512 pixels
 
 
 def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
@@ -19,8 +22,16 @@ def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
         yield _try(library, lambda library=library: import_module(library).__version__)
     yield _try("device", _device)
     yield _try("8-bit Adam", _adam)
-    yield _try(f"models of {preset_name}", lambda: _models(preset_name))
-    yield _memory()
+    right, name, found = _try(f"preset {preset_name}", lambda: presets.load(preset_name).source)
+    yield right, name, found
+    if not right:
+        return
+    preset, sizes = presets.load(preset_name), []
+    for model, sources in vars(preset.models).items():
+        if sources:
+            yield _try(f"model {model}", lambda model=model: _model(preset, model, sizes))
+    yield _try("disk", lambda: _disk(sum(sizes)))
+    yield _try("memory", lambda: _memory(preset))
 
 
 def _try(name: str, look: Callable[[], str]) -> tuple[bool, str, str]:
@@ -31,9 +42,15 @@ def _try(name: str, look: Callable[[], str]) -> tuple[bool, str, str]:
 
 
 def _device() -> str:
+    import torch
+
     from .device import pick_device
 
-    return str(pick_device())
+    device = pick_device()
+    if device.type != "cuda":
+        return str(device)
+    about = torch.cuda.get_device_properties(device)
+    return f"{device}, {about.name} with {about.total_memory / 1e9:.1f} GB"
 
 
 def _adam() -> str:
@@ -46,17 +63,64 @@ def _adam() -> str:
     return "bitsandbytes took a step with 8-bit states"
 
 
-def _models(preset_name: str) -> str:
-    from .models import check_sources
+def _model(preset: presets.Preset, model: str, sizes: list[int]) -> str:
+    """Say where a model comes from, and note how much of it is to be downloaded."""
+    from . import sources
 
-    preset = presets.load(preset_name)
-    check_sources(preset, "inpainting", "clipseg", "clip")
-    return ", ".join(source for sources in vars(preset.models).values() for source in sources)
+    source, size = sources.look_up(preset, model)
+    sizes.append(size)
+    return f"{source} ({size / 1e6:,.0f} MB to download)" if size else source
 
 
-def _memory() -> tuple[bool, str, str]:
+def _disk(needed: int) -> str:
+    """Say whether what is to be downloaded fits on the disk."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.exists())).free
+    found = f"{free / 1e6:,.0f} MB free for downloads ({needed / 1e6:,.0f} MB are needed)"
+    if free < needed:
+        raise RuntimeError(f"{found}: free some space, or set HF_HOME to a folder on another disk")
+    return found
+
+
+def _memory(preset: presets.Preset) -> str:
+    """Say whether a fine-tune fits into the free memory of the device that will be used."""
+    import torch
+
+    from .device import pick_device
+
+    on_gpu = pick_device().type == "cuda"
+    free = torch.cuda.mem_get_info()[0] if on_gpu else _free_memory()
+    if free is None:
+        return "this system does not tell"
+    # Weights and gradients have 4 bytes each; the two moments of Adam have 4 each, or 1.
+    moments = 2 if preset.finetune.optimizer == "adamw8bit" else 8
+    needed = _weights(preset) * (8 + moments) + (_ON_A_GPU if on_gpu else _LIBRARIES)
+    place = "GPU" if on_gpu else "CPU"
+    found = f"{free / 1e6:,.0f} MB free on the {place} (fine-tuning needs about {needed / 1e6:,.0f} MB)"
+    if free < needed:
+        raise RuntimeError(found)
+    return found
+
+
+def _weights(preset: presets.Preset) -> int:
+    """Count the weights that are trained, from the configurations alone."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from . import models
+
+    unet_config = models.load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
+    text_config = models.load(preset, "inpainting", CLIPTextConfig, subfolder="text_encoder")
+    with torch.device("meta"):
+        modules = UNet2DConditionModel.from_config(unet_config), CLIPTextModel(text_config)
+    return sum(weight.numel() for module in modules for weight in module.parameters())
+
+
+def _free_memory() -> int | None:
     try:
-        pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return True, "memory", "this system does not tell"
-    return pages >= NEEDED_MB, "memory", f"{pages:.0f} MB free ({NEEDED_MB} MB are needed)"
+        return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from . import catalog, finetune, inpaint, models, plots, segment
+from . import catalog, finetune, inpaint, plots, segment, sources
 from .evaluation import metrics
 from .files import whole_folder
 from .presets import Preset
@@ -43,9 +43,10 @@ def run_demo(
         against the references (None if it failed), and ``outside_max_change`` (`metrics.outside_max_change`).
 
     Raises:
-        InputError: for example when a model's folder is missing; all of them are looked for before training.
+        InputError: for example when a model is missing; all of them are looked for before training.
     """
-    models.check_sources(preset, "inpainting", "clipseg", "clip")
+    for model in ("inpainting", "clipseg", "clip"):
+        sources.look_up(preset, model)
     seconds: dict[str, float] = {}
     with _timed("masks", seconds, say, f"finding the {item.class_noun} on {len(item.photos)} photos"):
         object_masks = segment.object_masks(item, preset)

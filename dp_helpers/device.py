@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+import traceback
+from collections.abc import Iterator
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from .errors import InputError
+
+_CLOSE = "close other programs and notebooks that use it, then restart this one; the photo's size does not matter"
+_FULL = ("out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -57,3 +64,28 @@ def attention(precision: str, device: torch.device) -> contextlib.AbstractContex
     """Return the attention to compute with. On a CPU, torch's fused attention is slow in bf16, so avoid it there."""
     plain = precision == "bf16" and device.type == "cpu"
     return sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the device or of the machine is full."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(sign in said for sign in _FULL)
+
+
+@contextlib.contextmanager
+def told_when_memory_is_full(advice: str = _CLOSE) -> Iterator[None]:
+    """Say in one sentence that the memory is full, and what to do. Works as a decorator, too.
+
+    Raises:
+        InputError: the block has filled the memory of the device or of the machine.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # its tensors would stay in memory as long as a notebook shows it
+        said = (str(error).strip().splitlines() or ["MemoryError"])[0]
+        raise InputError(f"The memory is full ({said[:120]}): {advice}.") from error

@@ -9,13 +9,27 @@ a power cut, or the end of a virtual machine, can still lose what the drive has 
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from .errors import InputError
+
+
+class CannotWrite(InputError, OSError):
+    """Raised when the disk is full or a folder cannot be written to."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CANNOT_WRITE = {*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def check_can_write(path: str | Path, *, suffix: str | None = None) -> Path:
@@ -43,18 +57,23 @@ def check_can_write(path: str | Path, *, suffix: str | None = None) -> Path:
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``path``. Move it into place when the block succeeds; remove it otherwise."""
+    """Yield a temporary path next to ``path``. Move it into place when the block succeeds; remove it otherwise.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written to.
+    """
     path = Path(path)
-    made = _make_parents(path)
-    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        _open_to_umask(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        _remove_empty(made)
-        raise
+    with _written(path):
+        made = _make_parents(path)
+        temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+        try:
+            yield temporary
+            _open_to_umask(temporary)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            _remove_empty(made)
+            raise
 
 
 @contextlib.contextmanager
@@ -64,18 +83,37 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     Args:
         path: the folder to make.
         replace: True replaces an existing folder by the new one. False adds the new files to it one by one.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written to.
     """
     path = Path(path)
-    made = _make_parents(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
-    try:
-        yield temporary
-        _open_to_umask(temporary)
-        _move_into_place(temporary, path, replace)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        _remove_empty(made)
-        raise
+    with _written(path):
+        made = _make_parents(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+        try:
+            yield temporary
+            _open_to_umask(temporary)
+            _move_into_place(temporary, path, replace)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            _remove_empty(made)
+            raise
+
+
+def recover(path: str | Path) -> None:
+    """Clear away what a killed process has left of writing ``path``, and bring back what it was about to replace."""
+    path = Path(path)
+    old = _old(path)
+    with contextlib.suppress(OSError):  # a folder that cannot be written to can be read all the same
+        if old.exists() and not path.exists():
+            old.rename(path)
+        elif old.exists():
+            shutil.rmtree(old)
+        for left in path.parent.glob(f".{glob.escape(path.stem)}*.partial-*"):
+            process = re.search(r"\.partial-(\d+)", left.name)
+            if process and not _alive(int(process[1])):
+                shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def find_data() -> Path:
@@ -98,23 +136,38 @@ def find_data() -> Path:
     )
 
 
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Recover ``path``, and turn the errors of a disk that does not take the block's files into a sentence."""
+    try:
+        if path.parent.is_dir():
+            recover(path)
+        yield
+    except (OSError, SafetensorError) as error:
+        said = re.search(r"os error (\d+)", str(error))  # safetensors says the number in its text alone
+        number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
+        if number not in _CANNOT_WRITE:
+            raise
+        way_out = "free some space, or choose a folder on another disk" if number in _FULL else "choose another folder"
+        raise CannotWrite(f"{path} cannot be written ({os.strerror(number)}): {way_out}.") from error
+
+
 def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
     if path.exists() and not replace:
         for file in temporary.iterdir():
             file.replace(path / file.name)
         temporary.rmdir()
         return
-    old = temporary.with_name(temporary.name + ".old")
     if path.exists():
         try:
-            path.rename(old)
+            path.rename(_old(path))
         except OSError:  # a drive that cannot rename folders; the new one is whole, so the old one may go
             shutil.rmtree(path)
     try:
         temporary.rename(path)
     except OSError:
         _copy(temporary, path)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_old(path), ignore_errors=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -136,6 +189,22 @@ def _open_to_umask(path: Path) -> None:
     for each in (path, *path.rglob("*")):
         with contextlib.suppress(OSError):  # mounted drives may have no modes
             each.chmod((0o777 if each.is_dir() else 0o666) & allowed)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _alive(process: int) -> bool:
+    if sys.platform == "win32":  # where signal 0 would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _make_parents(path: Path) -> list[Path]:

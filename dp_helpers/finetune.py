@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
 from . import models, presets, runs
 from .catalog import Item
-from .device import pick_device
+from .device import is_out_of_memory, pick_device
+from .disk import alone_in
 from .errors import InputError
 from .presets import Preset
 from .runs import Run
@@ -30,6 +30,7 @@ from .training.latents import Bank, build_bank
 from .training.loop import Look, Progress, train
 
 
+@alone_in("output_dir")
 def finetune(
     item: Item,
     object_masks: Sequence[Image.Image],
@@ -64,8 +65,8 @@ def finetune(
         exactly equal.
 
     Raises:
-        InputError: a mask is missing or empty, a setting is wrong, the folder holds something else, or the run does
-            not fit into the GPU's memory.
+        InputError: a mask is missing or empty, a setting is wrong, the folder holds something else or is in use, or the
+            run does not fit into the memory or onto the disk.
         KeyboardInterrupt: the run was stopped.
     """
     _check(item, object_masks)
@@ -81,7 +82,9 @@ def finetune(
         prompts = {"prompt": item.prompt(preset.token), "class_prompt": prior.class_prompt(item)}
         options = {"checkpoints": checkpoints, "progress": progress, "look": watch}
         parts, losses = train(preset=preset, seed=seed, **banks, **prompts, **options)
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise InputError(_what_to_lower(preset)) from error
     seconds = {"encode": round(encoded - started, 2), "train": round(time.perf_counter() - encoded, 2)}
     record = runs.make_record(item, preset, seed, seconds, losses)

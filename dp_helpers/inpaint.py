@@ -8,7 +8,6 @@ resolution and scaled back, and only the part under the mask is pasted.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from PIL import Image, ImageChops, PngImagePlugin
 
 from . import masks, matte, models, presets
 from .colors import as_photo, levels, like, to_srgb
-from .errors import InputError, note
+from .device import told_when_memory_is_full
+from .errors import REJECTED, InputError, Rejected, note
 from .files import check_can_write, whole_file
 from .pictures import check_mask_size, note_soft
 from .presets import Preset
@@ -80,6 +80,7 @@ class Painter:
     prompt: str | None = None
     class_noun: str | None = None
 
+    @told_when_memory_is_full()
     def __call__(
         self,
         image: Image.Image,
@@ -108,7 +109,7 @@ class Painter:
 
         Raises:
             InputError: mask and photo differ in size, the mask is empty, there is no prompt, or a setting is
-                unknown or out of range.
+                unknown or out of range; the memory is full; or the safety checker rejects the painting (`Rejected`).
         """
         prompt = self.prompt if prompt is None else prompt
         if prompt is None:
@@ -138,7 +139,7 @@ class Painter:
             callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
         )
         if any(output.nsfw_content_detected or ()):
-            warnings.warn("The safety checker blackened the picture: try another seed.", stacklevel=2)
+            raise Rejected(REJECTED.format(seed=seed))
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
         return finish(square, output.images[0], {**given, **asdict(chosen)}, self.preset, self.class_noun)
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import os
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -22,11 +19,11 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedConfig, PreTrainedModel
 
-from .device import inference_dtype, pick_device
+from . import hub, sources
+from .device import inference_dtype, is_out_of_memory, pick_device
 from .errors import InputError, note
-from .files import find_data
 from .presets import Preset
 
 Loaded = TypeVar("Loaded")
@@ -35,11 +32,12 @@ _WITH_WEIGHTS = (ModelMixin, DiffusionPipeline, PreTrainedModel)
 
 
 def load(preset: Preset, model: str, cls: type[Loaded], **options: Any) -> Loaded:
-    """Load a model, or a part of it, from the first of its sources that works.
+    """Load a model, or a part of it, from the first of its sources that can be used.
 
-    Weights are read from safetensors only, in fp32 unless ``options`` name another ``torch_dtype``. The one
-    exception are the sources in the preset's ``allow_bin``: where they have no safetensors, the library's
-    weights-only reader, which runs no code of the file, reads their ``.bin`` files.
+    A model on the Hub is downloaded as a whole, once. Weights are read from safetensors only, be they fp32 or fp16, and
+    loaded in fp32 unless ``options`` name another ``torch_dtype``. The one exception are the sources in the preset's
+    ``allow_bin``: where they have no safetensors, the library's weights-only reader, which runs no code of the file,
+    reads their ``.bin`` files.
 
     Args:
         preset: names the sources.
@@ -48,16 +46,18 @@ def load(preset: Preset, model: str, cls: type[Loaded], **options: Any) -> Loade
         options: for ``from_pretrained``, for example ``subfolder="vae"`` for one part of a pipeline.
 
     Raises:
-        InputError: no source works; the message says why for each of them.
+        InputError: no source can be used, and the message says why for each of them; or the files are damaged.
     """
-    has_weights = issubclass(cls, _WITH_WEIGHTS)
-    if has_weights:
-        options = {"torch_dtype": torch.float32, "use_safetensors": True} | options
+    part = options.get("subfolder", "")
+    # A tokenizer or a processor comes with its model's weights, so that both are of one source.
+    source = sources.first(preset, model, part, weights=not issubclass(cls, PreTrainedConfig))
+    if issubclass(cls, _WITH_WEIGHTS):
+        options = {"torch_dtype": torch.float32, **source.choice.options(part), **options}
     if _shared is None or any(isinstance(option, torch.nn.Module) for option in options.values()):
-        return _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+        return _read(cls.from_pretrained, source, options)
     key = (getattr(preset.models, model), preset.folder, cls, tuple(sorted(options.items())))
     if key not in _shared:
-        _shared[key] = _from_first(preset, model, cls.from_pretrained, options, variants=has_weights)
+        _shared[key] = _read(cls.from_pretrained, source, options)
     return copy.deepcopy(_shared[key])
 
 
@@ -73,41 +73,9 @@ def shared() -> Iterator[None]:
 
 
 def load_config(preset: Preset, model: str, cls: type[ConfigMixin], **options: Any) -> dict[str, Any]:
-    """Load the configuration of a part of a pipeline, without its weights; the arguments are those of `load`."""
-    return _from_first(preset, model, cls.load_config, options, variants=False)
-
-
-def _from_first(preset: Preset, model: str, read: Callable, options: dict[str, Any], *, variants: bool) -> Any:
-    """Return what ``read`` returns for the first source that works. ``variants``: on the Hub try fp16 weights, too."""
-    failures = []
-    for source in getattr(preset.models, model):
-        place = _place(source, preset.folder)
-        for attempt in _attempts(source, place, preset) if variants else ({},):
-            try:
-                loaded = read(place, **options | attempt)
-            except OSError as error:
-                failures.append(f"{source}: {str(error).strip().splitlines()[0]}")
-                continue
-            if "use_safetensors" in attempt:
-                warnings.warn(f"{source}: read from .bin by the weights-only reader (allow_bin).", stacklevel=2)
-            return loaded
-    raise InputError(
-        f"No source of the model {model!r} of preset {preset.name!r} could be loaded "
-        f"({'; '.join(dict.fromkeys(failures)) or 'the preset names none'}): "
-        "check the connection, or put a folder or another id into a preset file of your own; for weights that are "
-        "published as .bin only, name the source in allow_bin there."
-    )
-
-
-def check_sources(preset: Preset, *models: str) -> None:
-    """Check that the folders among the sources of some models exist; Hub ids are left alone.
-
-    Raises:
-        InputError: a folder is missing.
-    """
-    for model in models:
-        for source in getattr(preset.models, model):
-            _place(source, preset.folder)
+    """Load the configuration of a part of a pipeline; its weights are not downloaded. Arguments are as for `load`."""
+    source = sources.first(preset, model, options.get("subfolder", ""), weights=False)
+    return _read(cls.load_config, source, options)
 
 
 def fingerprint(preset: Preset, *models: str) -> str:
@@ -119,10 +87,10 @@ def fingerprint(preset: Preset, *models: str) -> str:
     digest = hashlib.sha256()
     for model in models or [field.name for field in fields(preset.models)]:
         for source in getattr(preset.models, model):
-            place = Path(_place(source, preset.folder))
+            folder = sources.folder_of(source, preset)
             digest.update(source.encode())
-            for path in sorted(place.rglob("*.safetensors")):
-                digest.update(path.relative_to(place).as_posix().encode() + path.read_bytes())
+            for path in sorted(folder.rglob("*.safetensors")) if folder else ():
+                digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:8]
 
 
@@ -138,7 +106,8 @@ def load_pipeline(
     """
     device = pick_device(device)
     dtype = inference_dtype(device)
-    pipe = load(preset, "inpainting", StableDiffusionInpaintPipeline, torch_dtype=dtype, **modules)
+    without = {} if preset.safety_checker else {"safety_checker": None, "requires_safety_checker": False}
+    pipe = load(preset, "inpainting", StableDiffusionInpaintPipeline, torch_dtype=dtype, **without, **modules)
     pipe = pipe.to(device=device, dtype=dtype)
     pipe.set_progress_bar_config(desc="inpaint", unit="step", leave=False)
     return pipe
@@ -224,24 +193,21 @@ def finish(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
     return model.eval().to(dtype=dtype).to(memory_format=torch.contiguous_format)
 
 
-def _attempts(source: str, place: str, preset: Preset) -> list[dict[str, Any]]:
-    """Return the options for from_pretrained to try with a source, one after the other."""
-    attempts: list[dict[str, Any]] = [{}]
-    if not os.path.isdir(place):  # a Hub id
-        attempts.append({"variant": "fp16"})
-    if source in preset.allow_bin:
-        attempts.append({"use_safetensors": False})
-    return attempts
+def _read(read: Callable[..., Any], source: sources.Source, options: dict[str, Any]) -> Any:
+    """Return what ``read`` makes of a source's files.
 
-
-def _place(source: str, folder: Path) -> str:
-    """Return a source as from_pretrained takes it. ``data/...`` and ``./...`` are folders, all others Hub ids."""
-    if source.startswith("data/"):
-        path = find_data() / source.removeprefix("data/")
-    elif source.startswith(("./", "../", "/", "~")):
-        path = folder / Path(source).expanduser()
-    else:
-        return source
-    if not path.is_dir():
-        raise InputError(f"The model folder {path} is missing: check out the whole repository, or run `make tiny`.")
-    return str(path)
+    Raises:
+        InputError: the files are damaged, whatever the library calls it.
+    """
+    if source.choice.pickled and "use_safetensors" in options:
+        note(f"{source.name} is read from .bin by the weights-only reader (allow_bin).")
+    try:
+        return read(str(source.folder), **options)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        place = source.folder / options.get("subfolder", "")
+        raise InputError(
+            f"The model in {place} cannot be read ({hub.first_line(error)}): delete that folder if it was downloaded, "
+            "and run the same again; otherwise put whole files there."
+        ) from error

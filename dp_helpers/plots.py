@@ -68,7 +68,7 @@ def demo(
     _fill(top, photos, _numbered(photos))
     _fill(bottom, [photo, overlay(photo, mask), result], ["photo", "with mask", "result"])
     if title:
-        figure.suptitle(title, fontsize=TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3, parse_math=False)
     alt = f"Above: {len(photos)} photos of one product. Below: {_BEFORE_AFTER[0].lower()}{_BEFORE_AFTER[1:]}"
     return described(figure, _sentence(title, alt))
 
@@ -107,7 +107,7 @@ def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str =
     figure = Figure(figsize=(_TILE * len(images), _TILE + 0.5 + 0.4 * bool(title)), layout="constrained")
     _fill(figure, images, labels)
     if title:
-        figure.suptitle(title, fontsize=TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3, parse_math=False)
     place = f"{len(images)} pictures side by side" if len(images) > 1 else "A picture"
     return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
@@ -121,7 +121,7 @@ def image_grid(
     figure = Figure(figsize=(_TILE * columns, height), layout="constrained")
     _fill(figure, images, labels, rows, columns)
     if title:
-        figure.suptitle(title, fontsize=TYPE + 3)
+        figure.suptitle(title, fontsize=TYPE + 3, parse_math=False)
     place = f"{len(images)} pictures in rows of {columns}"
     return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
@@ -243,4 +243,4 @@ def _fill(
         axis.set_axis_off()
     for axis, image, label in zip(axes[: len(images)], images, labels, strict=True):
         axis.imshow(image.convert("RGB"), interpolation="lanczos")
-        axis.set_title(label, fontsize=TYPE)
+        axis.set_title(label, fontsize=TYPE, parse_math=False)  # a price is no formula

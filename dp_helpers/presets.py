@@ -1,9 +1,8 @@
 """A preset holds every setting and the ids of all models. No other module names a model.
 
 A preset is a TOML file. Two come with the package: ``tiny`` (a laptop, Binder, the tests) and ``sd15`` (Stable
-Diffusion on a GPU). The path of a TOML file of your own works as well. A key that the file leaves out takes the
-default below. The defaults are the paper's settings where the paper states them (section 4.1: 500 steps, constant
-learning rate 5e-6, 512 x 512 pixels, guidance 10).
+Diffusion on a GPU). A file of your own works as well. A key that it leaves out takes the default below: the paper's
+setting where it states one (section 4.1: 500 steps, constant learning rate 5e-6, 512 x 512 pixels, guidance 10).
 """
 
 from __future__ import annotations
@@ -129,6 +128,7 @@ class Preset:
     token: str = "nbsn"  # the rare word that will mean the item
     license: str = "unknown"  # of the inpainting model, for the cards of exported runs
     allow_bin: tuple[str, ...] = ()  # sources of [models] that may be read from .bin where they have no safetensors
+    safety_checker: bool = True  # False paints without the pipeline's safety checker, where it has one
     segment: Segment = field(default_factory=Segment)
     masks: Masks = field(default_factory=Masks)
     finetune: Finetune = field(default_factory=Finetune)
@@ -152,7 +152,7 @@ def load(source: str | Path) -> Preset:
         raise InputError(f"There is no preset {str(source)!r}: name one of {', '.join(names)}, or a TOML file.")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own, and those of text and numbers
         raise InputError(f"{path} is not a TOML file: {error}.") from error
     given = {"name": path.stem, "source": str(source) if named else str(path.resolve()), "folder": path.parent}
     for key in given.keys() & table.keys():

@@ -19,10 +19,12 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
-from . import __version__
+from . import __version__, sources
 from .catalog import Item
+from .device import is_out_of_memory
 from .errors import InputError
-from .files import whole_folder
+from .files import check_can_write, recover, whole_folder
+from .hub import first_line
 from .presets import Finetune, Preset
 from .training import checkpoints, lora
 
@@ -37,7 +39,26 @@ _NO_INFLUENCE = {
 }
 VALIDATION = "validation"  # the folder of the pictures that `watch.Watch` painted, and their scores in run.json
 _PARTS = {checkpoints.FOLDER, VALIDATION, "unet", "text_encoder", lora.FILE}
-_NEEDED = {"prompt", "class_noun", "losses", "seconds", "preset"}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_preset(value: Any) -> bool:
+    if not (isinstance(value, dict) and isinstance(value.get("finetune"), dict)):
+        return False
+    return _is_text(value.get("source")) and value["finetune"].get("save_dtype") in ("float16", "float32")
+
+
+# What every record holds, and how each entry is checked.
+_NEEDED = {
+    "prompt": _is_text,
+    "class_noun": _is_text,
+    "losses": lambda value: isinstance(value, list) and all(isinstance(loss, (int, float)) for loss in value),
+    "seconds": lambda value: isinstance(value, dict),
+    "preset": _is_preset,
+}
 
 
 @dataclass
@@ -81,11 +102,10 @@ def check_run_folder(folder: str | Path) -> Path:
     """Return ``folder`` as a Path if a run can be saved there.
 
     Raises:
-        InputError: it is a file, or a folder that holds something else than a run or its checkpoints.
+        InputError: it is a file, it cannot be written to, or it holds something else than a run or its checkpoints.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder for the run.")
+    folder = check_can_write(folder)
+    recover(folder)
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if inside - _PARTS and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
@@ -126,8 +146,9 @@ def load_run(folder: str | Path) -> Run:
         if settings.get("train_text_encoder", True):
             run.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", **options)
     except Exception as error:  # whatever a damaged file raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{folder} is not a whole run ({reason}): fine-tune again.") from error
+        if is_out_of_memory(error):
+            raise
+        raise InputError(f"{folder} is not a whole run ({first_line(error)}): fine-tune again.") from error
     return run
 
 
@@ -137,6 +158,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: there is none, or it is damaged.
     """
+    recover(folder)
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise InputError(
@@ -144,11 +166,13 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         )
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        missing = _NEEDED - record.keys()
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise InputError(f"{path} cannot be read ({error}): fine-tune again.") from error
+        missing = _NEEDED.keys() - record.keys()
+    except (ValueError, AttributeError, OSError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({first_line(error)}): fine-tune again.") from error
     if missing:
         raise InputError(f"{path} lacks {', '.join(sorted(missing))}: fine-tune again.")
+    if wrong := [name for name, is_right in _NEEDED.items() if not is_right(record[name])]:
+        raise InputError(f"{path} holds a wrong {' and '.join(sorted(wrong))}: fine-tune again.")
     return record
 
 
@@ -166,6 +190,7 @@ def make_record(item: Item, preset: Preset, seed: int, seconds: dict[str, float]
         "prompt": item.prompt(preset.token),
         **_about(item),
         "preset": preset.as_dict(),
+        "sources": sources.used(preset),
         "seed": seed,
         "steps": len(losses),
         "seconds": seconds,

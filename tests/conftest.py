@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 
-# The machine that runs the tests may have few cores and no network.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from tools.hub_server import HubServer
+
+# The machine that runs the tests may have few cores and no network. The Hub is a server on this machine, which the
+# fixture `hub_server` opens. The libraries read these when they are imported.
+HUB = HubServer()
+os.environ.update(HF_HUB_OFFLINE="1", HF_ENDPOINT=HUB.address)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import numpy as np
-import pytest
-from PIL import Image
-from tools.family import make_family, make_item
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+from tools.family import make_family, make_item  # noqa: E402
 
-from dp_helpers import catalog, inpaint, presets
+from dp_helpers import catalog, inpaint, presets, sources  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +30,20 @@ def family(tmp_path_factory):
 def preset(family):
     """The preset of the random family."""
     return presets.load(family / "preset.toml")
+
+
+@pytest.fixture
+def hub_server(monkeypatch, tmp_path):
+    """The Hub on this machine, reachable and empty, with an empty cache."""
+    from huggingface_hub import constants
+
+    HUB.clear()
+    sources.forget()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    yield HUB
+    HUB.clear()
+    sources.forget()
 
 
 @pytest.fixture

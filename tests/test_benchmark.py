@@ -271,3 +271,15 @@ def test_command_writes_all_tables(data, family, preset, tmp_path, monkeypatch, 
     modified = kept.stat().st_mtime_ns
     assert main([*words, "--quick", "--painters", "dreampaint", "title"]) == 0  # nothing new: blue-box comes first
     assert list((tmp_path / "runs").glob("own-blue-box-*/run.json")) and kept.stat().st_mtime_ns == modified
+
+
+def test_a_picture_that_the_safety_checker_rejects_is_left_out(data, preset, tmp_path):
+    class Strict(Painter):
+        def __call__(self, photo, mask, *, seed, variant):
+            if seed == 1:
+                raise inpaint.Rejected("The safety checker rejected it")
+            return super().__call__(photo, mask, seed=seed, variant=variant)
+
+    with pytest.warns(UserWarning, match="by fake is left out: The safety checker rejected it"):
+        rows = run(data, preset, tmp_path / "out", Strict(), items=["blue-box"])
+    assert {row["seed"] for row in rows if row["painter"] == "fake"} == {0}

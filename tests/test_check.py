@@ -1,7 +1,9 @@
 """Is this machine ready? One line for each requirement, and what is missing does not end the check."""
 
 import pytest
+import torch
 from tools.command import Done
+from tools.hub_models import make_repositories
 
 from dp_helpers import check, presets
 
@@ -11,7 +13,7 @@ def test_check_says_ok_or_fail_a_line(family, capsys):
     lines = done.stdout.splitlines()
     assert len(lines) >= 6 and all(line.startswith(("OK  ", "FAIL")) for line in lines)
     assert any(line.startswith("OK   8-bit Adam") for line in lines)
-    assert any(line.startswith("OK   models of") for line in lines)
+    assert "OK   model clip: ./clip" in lines
     assert done.returncode == any(line.startswith("FAIL") for line in lines)
 
 
@@ -20,14 +22,14 @@ def test_a_missing_model_fails_its_line_and_the_check(family, tmp_path, capsys):
     (tmp_path / "mine.toml").write_text(text)
     done = Done(capsys, "check", "--preset", tmp_path / "mine.toml")
     assert done.returncode == 1
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("FAIL models of")]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("FAIL model inpainting")]
     assert "inpainting is missing" in line
     assert done.stdout.splitlines()[-1][5:].startswith("memory")
 
 
 def test_an_unknown_preset_fails_its_line(capsys):
     done = Done(capsys, "check", "--preset", "sd99")
-    assert done.returncode == 1 and "FAIL models of sd99: There is no preset 'sd99'" in done.stdout
+    assert done.returncode == 1 and "FAIL preset sd99: There is no preset 'sd99'" in done.stdout
 
 
 def test_whatever_is_broken_is_one_line(monkeypatch):
@@ -37,7 +39,7 @@ def test_whatever_is_broken_is_one_line(monkeypatch):
     monkeypatch.setattr(check, "import_module", broken)
     found = {name: (right, what) for right, name, what in check.checks("tiny")}
     assert found["torch"] == found["diffusers"] == (False, "libfoo.so is missing")
-    assert found["models of tiny"][0] and found["Python"][0]
+    assert found["model inpainting"][0] and found["Python"][0]
 
 
 @pytest.mark.parametrize(("reason", "right"), [(None, True), ("no kernel", False)])
@@ -47,6 +49,53 @@ def test_8bit_adam_is_tried(monkeypatch, reason, right):
     assert was_right == right and (reason or "8-bit states") in what
 
 
-def test_the_sources_of_every_model_are_named():
-    [(_, _, what)] = [line for line in check.checks("tiny") if line[1] == "models of tiny"]
-    assert what == ", ".join(source for sources in vars(presets.load("tiny").models).values() for source in sources)
+def test_the_source_of_every_model_is_named():
+    named = {name: what for _, name, what in check.checks("tiny") if name.startswith("model ")}
+    assert named == {f"model {name}": sources[0] for name, sources in vars(presets.load("tiny").models).items()}
+
+
+def found(name, preset="sd15"):
+    return next((right, what) for right, checked, what in check.checks(preset) if checked == name)
+
+
+@pytest.fixture
+def full_size(hub_server, family, tmp_path):
+    """The real ids on the Hub of this machine, of tiny models."""
+    hub_server.repositories |= make_repositories(family, tmp_path / "repositories")
+    return hub_server
+
+
+def test_the_hubs_models_are_looked_up_and_not_downloaded(full_size):
+    lines = {name: (right, what) for right, name, what in check.checks("sd15")}
+    right, what = lines["model inpainting"]
+    assert right and what == "stable-diffusion-v1-5/stable-diffusion-inpainting (0 MB to download)"
+    right, what = lines["model paint_by_example"]
+    assert not right and "Fantasy-Studio/Paint-by-Example is not on the Hub" in what
+    assert lines["disk"][0] and lines["disk"][1].endswith(" MB are needed)")
+    assert not [path for path in full_size.downloads() if path.endswith(".safetensors")]
+
+
+def test_a_disk_without_room_for_the_downloads_fails(full_size, monkeypatch):
+    monkeypatch.setattr(check.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10}))
+    right, what = found("disk")
+    assert not right and "set HF_HOME" in what
+
+
+def test_no_network_fails_the_models_lines(full_size):
+    full_size.faults["/api/models/"] = 503
+    right, what = found("model clipseg")
+    assert not right and "the Hub fails (503)" in what
+
+
+@pytest.mark.parametrize(("free", "right"), [(10**12, True), (10**6, False)])
+def test_the_memory_of_the_device_is_compared_with_the_need(monkeypatch, free, right):
+    monkeypatch.setattr(check, "_free_memory", lambda: free)
+    was_right, what = found("memory", "tiny")
+    assert was_right == right and "fine-tuning needs about" in what and "on the CPU" in what
+
+
+def test_the_memory_of_a_gpu_counts_where_there_is_one(monkeypatch):
+    monkeypatch.setattr("dp_helpers.device.pick_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * 10**9, 16 * 10**9))
+    was_right, what = found("memory", "tiny")
+    assert not was_right and what.startswith("2,000 MB free on the GPU")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dp_helpers import device
+from dp_helpers.errors import InputError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -51,3 +52,33 @@ def test_the_fused_attention_is_avoided_for_bf16_on_a_cpu():
     for precision, where, fused in (("bf16", CPU, False), ("no", CPU, before), ("bf16", CUDA, before)):
         with device.attention(precision, where):
             assert torch.backends.cuda.flash_sdp_enabled() == fused
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+        ),
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    ],
+)
+def test_full_memory_is_told_with_what_to_lower(error):
+    @device.told_when_memory_is_full("lower batch_size")
+    def work():
+        raise error
+
+    with pytest.raises(InputError, match=r"^The memory is full \(.*\): lower batch_size\.$"):
+        work()
+
+
+def test_a_real_allocation_that_is_too_large_is_told():
+    with pytest.raises(InputError, match="The memory is full"), device.told_when_memory_is_full("lower it"):
+        torch.empty(2**50)
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="shape"), device.told_when_memory_is_full("lower it"):
+        raise RuntimeError("shape mismatch")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tools.hub_models import make_inpainting
 
 from dp_helpers import finetune, inpaint, models, presets
 from dp_helpers.errors import InputError, Note
@@ -187,3 +188,29 @@ def test_saved_picture_carries_its_parameters(painter, photo, mask, tmp_path):
         assert image.tobytes() == result.image.tobytes()
     with pytest.raises(InputError, match=".png"):
         inpaint.save_result(result, tmp_path / "result.jpg")
+
+
+def test_a_picture_that_the_safety_checker_rejects_is_not_pasted(preset, photo, mask, tmp_path):
+    folder = make_inpainting(tmp_path / "inpainting", flagging=True)
+    chosen = presets.change(preset, models={"inpainting": [str(folder)]})
+    strict = inpaint.load_painter(chosen, device="cpu")
+    with pytest.raises(
+        inpaint.Rejected, match="rejected the picture of seed 3, so nothing was painted.*safety_checker"
+    ):
+        strict(photo, mask, seed=3, prompt="a mug")
+    free = inpaint.load_painter(presets.change(chosen, safety_checker=False), device="cpu")
+    painted = free(photo, mask, seed=3, prompt="a mug")
+    assert np.asarray(painted.painted).max() > 0
+    make_inpainting(tmp_path / "mild")
+    mild = presets.change(preset, models={"inpainting": [str(tmp_path / "mild")]})
+    checked = inpaint.load_painter(mild, device="cpu")(photo, mask, seed=3, prompt="a mug")
+    assert checked.image.size == photo.size
+
+
+def test_full_memory_is_told(painter, photo, mask, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(painter.pipe.unet, "forward", full)
+    with pytest.raises(InputError, match="The memory is full .*: close other programs"):
+        painter(photo, mask)

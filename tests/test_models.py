@@ -14,52 +14,13 @@ from dp_helpers import models, presets
 from dp_helpers.errors import InputError
 
 
-class Stub:
-    """Stands for a class of a library: only the source ``here/model`` has it."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    @classmethod
-    def from_pretrained(cls, source: str, **options):
-        if source != "here/model":
-            raise OSError("404\nand a long explanation")
-        return cls(source)
-
-
-def test_the_fallback_is_taken_when_the_first_source_fails(preset):
-    chosen = presets.change(preset, models={"clip": ["gone/model", "here/model"], "clipseg": ["a/b", "c/d"]})
-    assert models.load(chosen, "clip", Stub).source == "here/model"
-    with pytest.raises(InputError, match=r"'clipseg' .*\(a/b: 404; c/d: 404\)") as caught:
-        models.load(chosen, "clipseg", Stub)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_model_that_the_preset_does_not_name_is_told(preset):
-    with pytest.raises(InputError, match="'paint_by_example' .*names none"):
-        models.load(preset, "paint_by_example", Stub)
-
-
-def test_a_missing_model_folder_is_told(preset):
-    chosen = presets.change(preset, models={"clip": ["./nowhere"]})
-    with pytest.raises(InputError, match="nowhere is missing"):
-        models.load(chosen, "clip", Stub)
-
-
-def test_folders_are_looked_for_without_loading_and_hub_ids_are_left_alone(preset):
-    models.check_sources(preset, "inpainting", "clipseg", "clip", "paint_by_example")
-    chosen = presets.change(preset, models={"clip": ["some/id"], "clipseg": ["./clipseg", "./nowhere"]})
-    models.check_sources(chosen, "inpainting", "clip")
-    with pytest.raises(InputError, match="nowhere is missing"):
-        models.check_sources(chosen, "inpainting", "clip", "clipseg")
-
-
 def test_a_configuration_is_read_without_the_weights(preset, family, tmp_path):
     shutil.copytree(family / "inpainting" / "vae", tmp_path / "vae")
     (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     chosen = presets.change(preset, models={"inpainting": [str(tmp_path / "nowhere"), str(tmp_path)]})
     (tmp_path / "nowhere").mkdir()  # a first source that has no VAE
-    config = models.load_config(chosen, "inpainting", AutoencoderKL, subfolder="vae")
+    with pytest.warns(UserWarning, match="nowhere has no configuration in vae/"):
+        config = models.load_config(chosen, "inpainting", AutoencoderKL, subfolder="vae")
     assert config["block_out_channels"] == models.load_vae(preset).config.block_out_channels
 
 
@@ -72,8 +33,31 @@ def test_pickled_weights_are_refused(preset, family, tmp_path):
     vae = AutoencoderKL.from_pretrained(family / "inpainting" / "vae")
     vae.save_pretrained(tmp_path / "pickled" / "vae", safe_serialization=False)
     chosen = presets.change(preset, models={"inpainting": [str(tmp_path / "pickled")]})
-    with pytest.raises(InputError, match="could be loaded"):
+    with pytest.raises(InputError, match="has the weights of vae as .bin files only.*allow_bin"):
         models.load_vae(chosen)
+    allowed = presets.change(chosen, allow_bin=[str(tmp_path / "pickled")])
+    with pytest.warns(UserWarning, match="weights-only reader"):
+        assert models.load_vae(allowed).state_dict().keys() == vae.state_dict().keys()
+
+
+@pytest.mark.parametrize("damage", [b"not weights", b"", None])
+def test_damaged_files_are_told_in_one_sentence(preset, family, tmp_path, damage):
+    folder = shutil.copytree(family / "inpainting", tmp_path / "inpainting")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100] if damage is None else damage)
+    chosen = presets.change(preset, models={"inpainting": [str(folder)]})
+    with pytest.raises(InputError, match=r"The model in .*unet cannot be read \(.*\): delete that folder") as caught:
+        models.load_trainable(chosen)
+    assert "\n" not in str(caught.value)
+
+
+def test_full_memory_is_not_taken_for_a_damaged_file(preset, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(AutoencoderKL, "from_pretrained", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        models.load_vae(preset)
 
 
 def test_the_vae_is_frozen(preset):

@@ -180,3 +180,11 @@ def test_the_first_and_the_latest_rows_of_a_watched_run_are_drawn():
     assert titles == [f"step {step}, CLIP score {step / 100:.3f}" for step in (0, 30, 40, 50)]
     assert [int(axis.images[0].get_array()[0, 0, 0]) for axis in figure.get_axes()] == [0, 0, 30, 30, 40, 40, 50, 50]
     assert len(plots.watched(rows[:1]).get_axes()) == 2 and "step 50" in plots.to_html(figure)
+
+
+@pytest.mark.parametrize("title", ["$5 mug, was $10", "50 % $off", "a_b^c \\frac", "<script>alert(1)</script>"])
+def test_a_title_is_text_and_no_formula(title, tmp_path):
+    photo = Image.new("RGB", (8, 8))
+    for figure in (plots.references([photo], title), plots.image_grid([photo], [title], 1, title)):
+        plots.save(figure, tmp_path / "figure.png")
+        assert "<script>" not in plots.to_html(figure)

@@ -86,3 +86,8 @@ def test_tables():
     table = [{"painter": "a, b", "score": 1}, {"painter": "c", "score": 2}]
     assert list(csv.DictReader(io.StringIO(statistics.to_csv(table))))[0] == {"painter": "a, b", "score": "1"}
     assert statistics.to_markdown(table) == "| painter | score |\n| --- | --- |\n| a, b | 1 |\n| c | 2 |\n"
+
+
+def test_names_are_text_in_a_markdown_table():
+    table = statistics.to_markdown([{"name": "<script>alert(1)</script>", "a|b": "x|y"}])
+    assert "<script>" not in table and "a\\|b" in table and "x\\|y" in table

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from .. import course, presets
+from ..archives import is_archive
 from ..errors import InputError
 from ..files import find_data
 
@@ -24,13 +25,13 @@ def add_command(commands, name: str, run, *, preset: str | None = "tiny") -> arg
 def add_item(added: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Add the arguments that name an item, or ``several``."""
     names = {"dest": "items", "metavar": "item", "nargs": "+"} if several else {"dest": "item"}
-    added.add_argument(**names, help="a folder of photos, or the name of an item in data/catalog")
+    added.add_argument(**names, help="a folder or a zip archive of photos, or the name of an item in data/catalog")
     added.add_argument("--class-noun", help="what the item is, if its item.json does not say")
 
 
 def item_folder(item: str | Path) -> Path:
-    """Return an item's folder, from a path or a name in data/catalog."""
-    if Path(item).is_dir():
+    """Return an item's folder or zip archive, from a path or a name in data/catalog."""
+    if Path(item).is_dir() or is_archive(item):
         return Path(item)
     try:
         named = find_data() / "catalog" / item

@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from .. import baselines, finetune, inpaint, models, segment
 from ..catalog import Item
-from ..errors import InputError
+from ..disk import alone_in
+from ..errors import InputError, note
 from ..presets import Preset
 from ..runs import Run
 from . import metrics, retrieval, silhouette, truth
@@ -72,6 +73,7 @@ def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -
     return {name: known[name] for name in names}
 
 
+@alone_in("folder")
 def run(
     painters: Mapping[str, MakePainter],
     pairs: Sequence[Pair],
@@ -95,7 +97,7 @@ def run(
         folder: for rows.csv, conditions.json and pictures/.
 
     Raises:
-        InputError: ``folder`` holds rows of another preset, gallery or weights.
+        InputError: ``folder`` holds rows of another preset, gallery or weights, or is in use.
     """
     floors = make_floors(preset, gallery_items)
     tasks = _plan(painters, floors, pairs, list(seeds))
@@ -133,7 +135,10 @@ def carry_out(
             for name, of_painter in groupby(own, key=lambda task: task.painter):
                 painter = _without_bar(makers[name](item, object_masks)) if name in makers else None
                 for task in of_painter:
-                    rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
+                    try:
+                        rows.append(_paint_and_measure(task, painter, gallery, preset, folder))
+                    except inpaint.Rejected as error:  # hours of other pictures are worth more than this one
+                        note(f"{task.pair.name} by {task.painter} is left out: {error}")
                     bar.update()
     planned = {(task.pair.name, task.painter, task.seed) for task in tasks}
     return [row for row in rows if (row["pair"], row["painter"], row["seed"]) in planned]

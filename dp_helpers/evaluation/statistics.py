@@ -7,6 +7,7 @@ for each item.
 from __future__ import annotations
 
 import csv
+import html
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,12 @@ def to_csv(table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table as Markdown; its first row's keys are the header."""
+    """Return a table as Markdown; its first row's keys are the header. Names of files and the like are escaped."""
     lines = [list(table[0]), ["---"] * len(table[0]), *(row.values() for row in table)]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(html.escape(str(cell), quote=False).replace("|", "\\|") for cell in line) + " |"
+            for line in lines
+        )
+        + "\n"
+    )

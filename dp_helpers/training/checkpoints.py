@@ -21,8 +21,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..disk import check_space
 from ..errors import InputError
-from ..files import whole_folder
+from ..files import recover, whole_folder
 from . import processes
 
 FOLDER = "checkpoints"
@@ -68,6 +69,8 @@ class Checkpoints:
 
     def _whole(self) -> list[Path]:
         """Return the whole checkpoints, oldest first. The record of a checkpoint is written last."""
+        for partial in self.folder.glob(".step-*"):  # left by a kill during an earlier save
+            recover(partial.with_name(partial.name.split(".")[1]))
         return sorted(path.parent for path in self.folder.glob("step-*/state.json"))
 
     def after_step(self, step: int, steps: int, losses: list[float], state: dict[str, Any]) -> None:
@@ -106,13 +109,12 @@ class Checkpoints:
         tensors: dict[str, torch.Tensor] = {}
         tree = _pack({name: _trained(thing) or thing.state_dict() for name, thing in state.items()}, tensors)
         path = self.folder / f"step-{step:06d}"
-        for partial in self.folder.glob(".step-*"):  # left by a kill during an earlier save
-            shutil.rmtree(partial, ignore_errors=True)
         with whole_folder(path, replace=True) as temporary:
             save_file(tensors, temporary / "state.safetensors")
             record = {"step": step, "losses": losses, "made_from": self.made_from, "state": tree}
             (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
-        for old in self._whole()[: -self.keep]:
+        kept = self._whole()[-self.keep :]
+        for old in set(self.folder.glob("step-*")) - set(kept):  # those that a kill has half removed, too
             shutil.rmtree(old, ignore_errors=True)
         return path
 
@@ -124,8 +126,12 @@ class Checkpoints:
             read is passed over with a warning, because a drive may not have written all of it.
 
         Raises:
-            InputError: no checkpoint can be read, or they belong to a run with other settings, item or seed.
+            InputError: no checkpoint can be read, or they belong to a run with other settings, item or seed; or the
+                disk has no room for the checkpoints to come.
         """
+        weights = sum(weight.numel() for thing in state.values() for weight in _trained(thing).values())
+        # At least 2 bytes a weight for the run; 4 and two moments of 1 for each checkpoint, of which one is in writing.
+        check_space(self.run_folder, weights * (2 + 6 * (self.keep + 1 if self.every else 0)))
         path, record, tree = self._read_latest()
         if path is None:
             return 0, []
