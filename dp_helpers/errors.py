@@ -6,8 +6,8 @@ import sys
 import warnings
 
 REJECTED = (
-    "The safety checker rejected the picture of seed {seed}, so nothing was painted: try another seed or prompt, or set "
-    "safety_checker = false in a preset file of your own."
+    "The safety checker rejected the picture of seed {seed}, so nothing was painted: try another seed or prompt, or "
+    "set safety_checker = false in a preset file of your own."
 )
 
 
