@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .errors import InputError
 
+_CLOSE = "close other programs and notebooks that use it, then restart this one; the photo's size does not matter"
 _FULL = ("out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
@@ -74,7 +75,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def told_when_memory_is_full(advice: str) -> Iterator[None]:
+def told_when_memory_is_full(advice: str = _CLOSE) -> Iterator[None]:
     """Say in one sentence that the memory is full, and what to do. Works as a decorator, too.
 
     Raises:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import sys
 import warnings
 
+REJECTED = (
+    "The safety checker rejected the picture of seed {seed}, so nothing was painted: try another seed or prompt, or "
+    "set safety_checker = false in a preset file of your own."
+)
+
 
 class InputError(ValueError):
     """Raised for mistakes that the user can fix, such as a wrong file, folder or number.

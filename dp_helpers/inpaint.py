@@ -20,7 +20,7 @@ from PIL import Image, ImageChops, PngImagePlugin
 from . import masks, matte, models, presets
 from .colors import as_photo, levels, like, to_srgb
 from .device import told_when_memory_is_full
-from .errors import InputError, Rejected, note
+from .errors import REJECTED, InputError, Rejected, note
 from .files import check_can_write, whole_file
 from .pictures import check_mask_size, note_soft
 from .presets import Preset
@@ -82,7 +82,7 @@ class Painter:
     prompt: str | None = None
     class_noun: str | None = None
 
-    @told_when_memory_is_full(_CLOSE)
+    @told_when_memory_is_full()
     def __call__(
         self,
         image: Image.Image,
@@ -111,8 +111,7 @@ class Painter:
 
         Raises:
             InputError: mask and photo differ in size, the mask is empty, there is no prompt, or a setting is
-                unknown or out of range; or the memory is full.
-            Rejected: the safety checker found fault with the painting.
+                unknown or out of range; the memory is full; or the safety checker rejects the painting (`Rejected`).
         """
         prompt = self.prompt if prompt is None else prompt
         if prompt is None:
@@ -142,10 +141,7 @@ class Painter:
             callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
         )
         if any(output.nsfw_content_detected or ()):
-            raise Rejected(
-                f"The safety checker rejected the picture of seed {seed}, so nothing was painted: try another seed or "
-                "prompt, or set safety_checker = false in a preset file of your own."
-            )
+            raise Rejected(REJECTED.format(seed=seed))
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
         return finish(square, output.images[0], {**given, **asdict(chosen)}, self.preset, self.class_noun)
 
