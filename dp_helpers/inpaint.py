@@ -28,8 +28,6 @@ from .runs import Run, load_run
 from .squares import Box, cut, paste_back, square_around
 from .training import lora
 
-_CLOSE = "close other programs and notebooks that use it, then restart this one; the photo's size does not matter"
-
 
 @dataclass(frozen=True)
 class Result:
