@@ -300,6 +300,14 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero():
     assert "cannot tell" in said and "over 6 items (lower is better); 'a' is better in 2 of them and worse in 4" in said
 
 
+def test_rows_that_the_ablation_does_not_ask_for_are_left_out(whole, ablation):
+    folder, _, rows = whole
+    assert len(verdicts.read(ablation, folder)) == len(rows)
+    fewer = replace(ablation, items=("blue-box",), pairs=1, seeds=1, levels={"right": Level()})
+    (row,) = verdicts.read(fewer, folder)
+    assert (row["pair"], row["painter"], row["seed"]) == ("blue-box--hall", "right", 0)
+
+
 def test_the_best_level():
     rows = [{"item": "x", "painter": level, "color_difference": value} for level, value in (("a", 2.0), ("b", 1.0))]
     claim = ablations.Claim("A is better.", "a", "b", "color_difference")
@@ -343,7 +351,7 @@ FOLDERS = sorted(path.parent for path in RESULTS.glob("*/rows.csv"))
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_committed_table_follows_from_its_rows(folder):
     (ablation,) = ablations.choose([folder.name])
-    rows = rows_file.read_rows(folder)
+    rows = verdicts.read(ablation, folder)
     lines = verdicts.table(ablation, rows)
     with (folder / "table.csv").open() as file:
         assert list(csv.DictReader(file)) == [{key: str(value) for key, value in line.items()} for line in lines]

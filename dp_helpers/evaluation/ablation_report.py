@@ -16,7 +16,7 @@ from . import report, statistics, verdicts
 from .ablations import Ablation
 from .columns import METRICS
 from .pairs import Pair
-from .rows import Row, picture_path, read_rows
+from .rows import Row, picture_path
 
 SIDE = 144  # pixels of a tile of pictures.jpg
 
@@ -51,7 +51,7 @@ def figure(ablation: Ablation, folder: Path, row: int = 1) -> Figure:
         folder: holds rows.csv and pictures.jpg.
         row: of pictures.jpg: 0 is the best pair, 1 the median, 2 the worst.
     """
-    rows, metric = read_rows(folder), ablation.metric
+    rows, metric = verdicts.read(ablation, folder), ablation.metric
     found = [statistics.mean(rows, level, metric) for level in ablation.levels]
     values = [(one.mean, one.low, one.high) for one in found]
     tiles = _tiles(folder / "pictures.jpg", row)

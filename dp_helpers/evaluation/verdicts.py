@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import statistics
 from .ablations import Ablation, Claim
 from .columns import GROUPS, METRICS
-from .rows import Row
+from .rows import Row, read_rows
 
 LEAST = 6  # items; with fewer, no sign test can fall below 5 %, so we do not trust an interval either
 _ARROWS = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
@@ -38,6 +39,14 @@ class Verdict:
             f"{found.estimate} over {found.estimate.n} items ({METRICS[claim.metric]} is better); "
             f"{claim.better!r} is better in {wins} of them and worse in {losses}."
         )
+
+
+def read(ablation: Ablation, folder: Path) -> list[Row]:
+    """Read rows.csv without the rows that the ablation does not ask for, as a run of more items leaves them there."""
+    rows = [row for row in read_rows(folder) if row["painter"] in ablation.levels and row["seed"] < ablation.seeds]
+    items = ablation.items or {row["item"] for row in rows}
+    first = {item: sorted({row["pair"] for row in rows if row["item"] == item})[: ablation.pairs] for item in items}
+    return [row for row in rows if row["pair"] in first.get(row["item"], ())]
 
 
 def judge(ablation: Ablation, rows: Sequence[Row]) -> list[Verdict]:
