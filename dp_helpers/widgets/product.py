@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import html
 import json
-import zipfile
+import shutil
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
 
-from .. import catalog, inpaint, masks, segment, squares
+from .. import archives, catalog, inpaint, masks, segment, squares
 from ..errors import InputError
 from ..files import whole_file
 from ..listing import MASK_ENDING, list_folder, mask_names
@@ -31,7 +31,7 @@ from ..presets import Preset
 from .canvas import MaskCanvas
 from .panel import WIDE, Panel, pictures_html
 from .panels import FinetunePanel, InpaintPanel
-from .upload import MAX_BYTES, FileDrop, UploadPanel, load_named
+from .upload import FileDrop, UploadPanel, load_named
 
 
 class FindPanel(Panel):
@@ -207,16 +207,8 @@ def _find(item: catalog.Item, index: int, preset: Preset) -> Image.Image:
 def _unpack(archive: Path, folder: Path) -> None:
     """Put the photos and masks of a zip file into a folder, and remove the zip file."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            for member in opened.infolist():
-                name = Path(member.filename).name
-                if member.is_dir() or name.startswith(".") or "__MACOSX" in member.filename:
-                    continue
-                if Path(name).suffix.lower() in known_endings() and member.file_size <= MAX_BYTES:
-                    (folder / name).write_bytes(opened.read(member))
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{archive.name} cannot be read as a zip file: make it again, or choose the photos."
-        ) from error
+        for path in archives.unpack(archive).rglob("*"):
+            if path.is_file() and path.suffix.lower() in known_endings():
+                shutil.copyfile(path, folder / path.name)
     finally:
         archive.unlink()
