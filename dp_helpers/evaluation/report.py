@@ -31,10 +31,7 @@ _SHOWN = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
 def write_report(
     rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, folder: Path, command: str
 ) -> Path:
-    """Write table1.csv, report.md, gallery.png and, where angles are known, angles.csv and angles.png into ``folder``.
-
-    Returns:
-        The path of the report.
+    """Write report.md, table1.csv, gallery.png and, where angles are known, angles.csv and .png; return the report.
 
     Args:
         rows: from `benchmark.run`.
