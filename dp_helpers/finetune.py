@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from . import models, presets, runs
+from . import models, presets, runs, segment
 from .catalog import Item
 from .device import is_out_of_memory, pick_device
 from .disk import alone_in
@@ -131,6 +131,7 @@ def _banks(
 
     The VAE is not kept: it is gone from memory before training begins.
     """
+    segment.free()
     banks = {}
     if preset.finetune.prior_weight > 0:
         folder = None if output_dir is None else prior.picture_folder(item, preset, Path(output_dir))

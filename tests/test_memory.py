@@ -19,7 +19,7 @@ from transformers import (
     CLIPTextModel,
 )
 
-from dp_helpers import errors, files, models, presets
+from dp_helpers import errors, files, presets, sources
 from dp_helpers.training import fits, memory, optim
 
 MEASURE = """
@@ -57,7 +57,7 @@ def test_the_peak_of_tiny_is_within_a_tenth_of_the_measured_one():
 def sd15():
     """The account of sd15, made while every way to the Hub or to weights is closed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "_from_first", lambda *_, **__: pytest.fail("something was loaded"))
+        patch.setattr(sources, "first", lambda *_, **__: pytest.fail("something was loaded"))
         return memory.account(presets.load("sd15"))
 
 
