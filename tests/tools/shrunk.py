@@ -26,6 +26,12 @@ SHRUNK = {
         "seeds = [0, 1, 2, 3, 4, 5]": "seeds = [0, 1]",
         'root / "runs"': 'root / "out" / "test-runs"',
     },
+    "04_baselines": {
+        "finetune_steps = preset.finetune.steps": "finetune_steps = 2",
+        "num_inference_steps = preset.inpaint.num_inference_steps": "num_inference_steps = 2",
+        'root / "runs"': 'root / "out" / "test-runs"',
+        'root / "out" / "lesson-04"': 'root / "out" / "test-lesson-04"',
+    },
     "05_ablations": {
         "live_steps = 100": "live_steps = 2",
         "live_seeds = 2": "live_seeds = 1",
