@@ -86,8 +86,8 @@ def test_several_items_are_shared_out_and_the_finished_ones_are_skipped(tmp_path
 
 
 def test_shared_models_are_read_once_and_do_not_mix(preset, monkeypatch):
-    reads, read = [], models._from_first
-    monkeypatch.setattr(models, "_from_first", lambda *a, **b: reads.append(a[1]) or read(*a, **b))
+    reads, read = [], models._read
+    monkeypatch.setattr(models, "_read", lambda *given: reads.append(given) or read(*given))
     with models.shared():
         first, second = models.load_vae(preset), models.load_vae(preset)
         assert len(reads) == 1

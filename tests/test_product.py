@@ -73,11 +73,14 @@ def test_photos_come_in_a_zip_file_too(panel, answers):
             archive.writestr(f"my chair/{name}", data)
         archive.writestr("__MACOSX/my chair/._side 0.png", b"junk")
         archive.writestr("my chair/notes.txt", b"hello")
+    send(panel.drop, {"chair.zip": buffer.getvalue()})
+    assert answers[-1]["words"] == "There are 3 photos now."
+    names = sorted(path.name for path in (panel.folder / "photos").iterdir())
+    assert names == [*PHOTOS]
+    with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("../outside.png", PHOTOS["side 0.png"])
     send(panel.drop, {"chair.zip": buffer.getvalue()})
-    assert answers[-1]["words"] == "There are 4 photos now."
-    names = sorted(path.name for path in (panel.folder / "photos").iterdir())
-    assert names == ["outside.png", *PHOTOS] and not (panel.folder.parent / "outside.png").exists()
+    assert "outside its folder" in answers[-1]["words"] and not (panel.folder.parent / "outside.png").exists()
     send(panel.drop, {"bad.zip": b"no zip"})
     assert "bad.zip cannot be unpacked" in answers[-1]["words"]
     assert sorted(path.name for path in (panel.folder / "photos").iterdir()) == names

@@ -51,8 +51,8 @@ def preset_text() -> str:
     """Return the preset sd15 with this folder's models in place of the published ones."""
     text = (ROOT / "dp_helpers/presets/sd15.toml").read_text(encoding="utf-8")
     for name in ("inpainting", "clipseg", "clip"):
-        text, count = re.subn(rf"^{name} = \[.*\]$", f'{name} = ["./{name}"]', text, flags=re.MULTILINE)
-        assert count == 1, f"sd15.toml no longer names {name!r} in one line"
+        text, count = re.subn(rf"^{name} = \[[^\]]*\]$", f'{name} = ["./{name}"]', text, flags=re.MULTILINE)
+        assert count == 1, f"sd15.toml no longer names {name!r} in one list"
     return re.sub(r"^paint_by_example = .*\n", "", text, flags=re.MULTILINE)
 
 
