@@ -52,8 +52,8 @@ def read(ablation: Ablation, folder: Path) -> list[Row]:
 def judge(ablation: Ablation, rows: Sequence[Row]) -> list[Verdict]:
     """Return a verdict on each claim of an ablation.
 
-    The rule: the rows agree if the 95 % bootstrap interval of the paired difference lies wholly on the claimed side of
-    zero. They disagree if it lies wholly on the other side. Otherwise, or with fewer than `LEAST` items, we cannot
+    The rule: the rows agree if the 95 % bootstrap interval of the paired difference is wholly on the claimed side of
+    zero. They disagree if it is wholly on the other side. Otherwise, or with fewer than `LEAST` items, we cannot
     tell.
     """
     verdicts = []

@@ -164,11 +164,11 @@ class ProductPanel(widgets.VBox):
     def _save_mask(self, index: int) -> None:
         """Save a corrected mask next to its photo, so that the plain calls find it."""
         path, mask = self.item.paths[index], self.canvases[index].mask
-        beside = path.with_name(mask_names(self.item.paths)[index])
+        own_mask_path = path.with_name(mask_names(self.item.paths)[index])
         if mask.getbbox() is None:
-            beside.unlink(missing_ok=True)
+            own_mask_path.unlink(missing_ok=True)
             return
-        with whole_file(beside) as temporary:
+        with whole_file(own_mask_path) as temporary:
             squares.crop_from_square(mask, catalog.load_photo(path).size).save(temporary)
 
     # -- painting --
