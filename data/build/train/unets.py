@@ -22,10 +22,6 @@ CANDIDATES["wide"] = CANDIDATES["attention"] | dict(
     block_out_channels=(48, 96, 160, 224), attention_head_dim=(3, 3, 5, 7)
 )
 
-# The output is the picture itself, and the last norm takes the mean and the contrast of each group of channels away.
-CANDIDATES["groups-4"] = CANDIDATES["attention"] | dict(norm_num_groups=4)
-CANDIDATES["groups-1"] = CANDIDATES["attention"] | dict(norm_num_groups=1)
-
 
 def new_unet(name: str) -> UNet2DConditionModel:
     """Return an untrained U-Net with little width at the top, where a step costs most."""
