@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 from tools.hub_server import HubServer
 
@@ -14,10 +15,19 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 from tools.family import make_family, make_item  # noqa: E402
 
 from dp_helpers import catalog, inpaint, presets, sources  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same random numbers in each run, whichever tests run with it."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_the_file_holds_what_was_trained_with_alpha_multiplied_in(lora_preset):
     saved = lora.matrices(unet, text_encoder, lora_preset.finetune, torch.float32)
     pipe = models.load_pipeline(lora_preset, device="cpu")
     lora.load(pipe, saved)
-    torch.testing.assert_close(outputs(pipe.unet, pipe.text_encoder, tokenizer), trained, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(outputs(pipe.unet, pipe.text_encoder, tokenizer), trained, atol=1e-4, rtol=1e-4)
     assert all(name.startswith(("unet.", "text_encoder.text_model.")) for name in saved)
 
 

@@ -258,6 +258,11 @@ def watching(painter, photo, mask):
     return panel
 
 
+def test_hiding_a_widget_hides_no_other(watching, painting):
+    hidden = [name for name, control in painting.controls.items() if control.layout.display == "none"]
+    assert watching.slider.layout.display == "none" and hidden == []
+
+
 def test_the_steps_of_a_painting_can_be_looked_at_side_by_side(watching, painter, photo, mask):
     assert watching.slider.layout.display == "none"
     click(watching)

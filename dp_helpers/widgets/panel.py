@@ -29,7 +29,7 @@ from ..errors import InputError
 
 _AT_WORK = threading.Lock()
 LABEL = {"description_width": "8em"}
-WIDE = {"layout": widgets.Layout(width="32em", max_width="98%"), "style": LABEL}
+WIDE = {"layout": {"width": "32em", "max_width": "98%"}, "style": LABEL}  # each widget makes a layout of its own of it
 
 
 class Panel(widgets.VBox):

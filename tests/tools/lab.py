@@ -11,9 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import execute
-
-PATIENCE = execute.TIMEOUT  # seconds for whatever is waited for: a busy machine takes its time
+PATIENCE = 600  # seconds for whatever is waited for: a busy machine takes its time
 ARGUMENTS = """--no-browser --allow-root --ip=127.0.0.1 --port=0 --IdentityProvider.token=
 --ServerApp.open_browser=False""".split()
 FOLDERS = "JUPYTER_CONFIG_DIR JUPYTER_DATA_DIR JUPYTER_RUNTIME_DIR IPYTHONDIR".split()
