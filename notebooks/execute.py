@@ -16,6 +16,7 @@ import contextlib
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import address
@@ -26,6 +27,13 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 HERE = Path(__file__).resolve().parent
 MAX_BYTES = 1_000_000  # of a lesson with its pictures
 TIMEOUT = 1800  # seconds for one cell
+LIMITS = {"s": 180, "MB": 1500}  # what a lesson may take on two cores: time, and memory of its kernel
+PEAK = """
+import contextlib, sys
+with contextlib.suppress(ImportError):  # Windows
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+"""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SETUP = (HERE / "setup_cell.py").read_text(encoding="utf-8").strip()
 ADDRESS = address.find(SETUP)
@@ -48,7 +56,8 @@ def main(arguments: list[str]) -> int:
     for path in lessons(options.names):
         print(f"{path.name} ...", file=sys.stderr, flush=True)
         try:
-            notebook = execute(clean(read(path)))
+            costs: dict[str, float] = {}
+            notebook = execute(clean(read(path)), costs=costs)
             write(notebook, path)
         except LessonError as error:
             failed += 1
@@ -57,7 +66,7 @@ def main(arguments: list[str]) -> int:
             print(f"Stopped: {path.name} was left as it was.", file=sys.stderr, flush=True)
             return 130
         else:
-            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {_told(costs)}", flush=True)
     return 1 if failed else 0
 
 
@@ -112,8 +121,21 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat.NotebookNode:
+def _told(costs: dict[str, float]) -> str:
+    """Say what a lesson took, and what of it is more than the limit."""
+    over = {unit: f" (more than {most})" for unit, most in LIMITS.items() if costs.get(unit, 0) > most}
+    return ", ".join(f"{cost:.0f} {unit}{over.get(unit, '')}" for unit, cost in costs.items())
+
+
+def execute(
+    notebook: nbformat.NotebookNode, timeout: int = TIMEOUT, costs: dict[str, float] | None = None
+) -> nbformat.NotebookNode:
     """Run all cells in a fresh kernel of this very Python. Return the notebook with clean outputs.
+
+    Args:
+        notebook: without outputs.
+        timeout: seconds for one cell.
+        costs: receives the time and the kernel's peak memory, by the units of `LIMITS`; Windows does not tell the peak.
 
     Raises:
         LessonError: a cell failed; the message names it and the reason.
@@ -126,6 +148,9 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
         started.append(cell)
         _stop_on_signals(stopped)
 
+    measuring, begin = nbformat.v4.new_code_cell(PEAK), time.monotonic()
+    measuring.pop("id")
+    notebook.cells.append(measuring)
     client = NotebookClient(
         notebook,
         on_cell_execute=on_cell_execute,
@@ -148,6 +173,11 @@ def execute(notebook: nbformat.NotebookNode, timeout: int = TIMEOUT) -> nbformat
         raise LessonError(f"{_last(started, notebook)} ended the kernel (out of memory?)") from error
     except RuntimeError as error:
         raise LessonError(f"its kernel did not start ({error})") from error
+    notebook.cells.pop()
+    if costs is not None:
+        costs["s"] = time.monotonic() - begin
+        if measuring.outputs:
+            costs["MB"] = float(measuring.outputs[0].text)
     return clean(notebook, outputs=True)
 
 

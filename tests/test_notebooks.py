@@ -146,9 +146,9 @@ def test_pictures_in_markdown(lesson, path):
             assert re.search(r'alt="[^"]{10,}"', tag), f"{tag} needs alternative text"
 
 
-def test_links_to_lessons_exist_or_are_to_come(lesson, path):
-    for target in re.findall(r"\]\((\d\d_\w+\.ipynb)", "\n".join(markdown(lesson))):
-        assert (path.parent / target).is_file(), f"{target} is linked but not there"
+def test_links_to_files_exist(lesson, path):
+    for target in re.findall(r"\]\((?!https://)([^)#]+)", "\n".join(markdown(lesson))):
+        assert (path.parent / target).exists(), f"{target} is linked but not there"
 
 
 def test_figures_have_alternative_text(lesson):
@@ -212,7 +212,7 @@ def folder(tmp_path, monkeypatch):
     return put
 
 
-def test_executing_keeps_what_a_page_can_show(folder):
+def test_executing_keeps_what_a_page_can_show(folder, capsys, monkeypatch):
     bar = "import sys; print('\\r 10 %|#  |', file=sys.stderr)"
     widget = f"from IPython.display import display; display({{{execute.WIDGET!r}: {{}}, 'text/plain': 'x'}}, raw=True)"
     path = folder("print('a'); print('b')", bar, widget, "import os; os.path.basename(os.getcwd())")
@@ -224,7 +224,12 @@ def test_executing_keeps_what_a_page_can_show(folder):
     assert lesson.cells[3].outputs[0].data["text/plain"] == repr(path.parent.name)
     assert all("id" not in cell and cell.metadata == {} for cell in lesson.cells)
     before = path.read_bytes()
+    said = capsys.readouterr().out
+    peak = float(re.fullmatch(r"00_lesson\.ipynb: \d+ kB, \d+ s, (\d+) MB\n", said)[1])
+    assert 10 < peak < execute.LIMITS["MB"]
+    monkeypatch.setattr(execute, "LIMITS", {"s": 180, "MB": 10})
     assert execute.main([]) == 0 and path.read_bytes() == before  # the same again
+    assert capsys.readouterr().out.endswith(" MB (more than 10)\n")
 
 
 def test_prints_are_joined_and_progress_bars_dropped():
