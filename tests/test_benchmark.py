@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dp_helpers.evaluation import rows as rows_file
 from dp_helpers.evaluation.pairs import load_gallery_items, load_pairs
 
 REFERENCES = {"true-picture", "untouched-photo", "paste-in", "wrong-item", "coloured-box"}
+ROOT = Path(__file__).resolve().parents[1]
 SCENES = ("bare", "twin-1", "turned-15")
 
 
@@ -283,3 +286,8 @@ def test_a_picture_that_the_safety_checker_rejects_is_left_out(data, preset, tmp
     with pytest.warns(UserWarning, match="by fake is left out: The safety checker rejected it"):
         rows = run(data, preset, tmp_path / "out", Strict(), items=["blue-box"])
     assert {row["seed"] for row in rows if row["painter"] == "fake"} == {0}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data" / "results").rglob("*.md")), ids=lambda path: path.parent.name)
+def test_committed_reports_name_no_folder_of_a_machine(path):
+    assert not re.search(r"/(home|Users|root|work|tmp|content)/\w", path.read_text(encoding="utf-8"))

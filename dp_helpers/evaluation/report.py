@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import catalog, models, plots, runs, sources
-from ..files import whole_file
+from ..files import find_data, whole_file
 from ..presets import Preset
 from . import angles, statistics
 from .columns import GROUPS, METRICS
@@ -129,15 +129,15 @@ def _report(
 ) -> str:
     seeds = sorted({row["seed"] for row in rows if row["painter"] in painters})
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
-    used = [f"{model} from {source}" for model, source in sources.used(preset).items()]
-    served, quoted = "; ".join(used) or "none were loaded, as all rows were there", command.replace("`", "'")
+    used = "; ".join(f"{model} from {source}" for model, source in sources.used(preset).items())
+    used = used.replace(f"{find_data().parent}/", "") or "none were loaded, as all rows were there"
     pictures = sum(row["painter"] in painters for row in rows)
     counts = f"{len({pair.item.name for pair in pairs})} items, {len(pairs)} pairs, {pictures} painted pictures"
     parts = [
         f"# Evaluation with the preset {preset.name}\n",
-        f"Command: `{quoted}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  ",
+        f"Command: `{command.replace(chr(96), chr(39))}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  ",
         f"Commit {commit()}; weights {models.fingerprint(preset)}; {versions}.  ",
-        f"Models: {served}.\n",
+        f"Models: {used}.\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better. Floors and ceilings stand below the painters.\n",
         *_means(rows, [*painters, *references(rows, painters)]),
