@@ -78,6 +78,7 @@ MODULES = {
     "plots": "every figure",
     "charts": "charts of results: means with intervals, next to pictures",
     "evaluation.report": "rows -> table 1, report and gallery",
+    "evaluation.leaderboard": "the rules of LEADERBOARD.md, and an entry's row",
     "evaluation.ablation_report": "rows of an ablation -> table, report, pictures; its figure",
     "widgets.canvas": "paint a mask with the mouse, a pen or a finger",
     "widgets.upload": "bring your own photos into a lesson",

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import InputError
 from ..evaluation import ablations
 from ..files import check_can_write, find_data
 from ..presets import Preset
@@ -23,9 +24,12 @@ def add(commands) -> None:
     )
     added.add_argument("--seeds", type=int, help="pictures of each painter for each pair (default: 3; ablations: 2)")
     added.add_argument("--steps", type=int, help="of fine-tuning (default: the preset's)")
-    added.add_argument("--runs", type=Path, default=Path("runs"), help="folder of fine-tunes (default: runs)")
+    added.add_argument("--runs", type=Path, help="folder of fine-tunes (default: runs, with --leaderboard OUT/runs)")
     added.add_argument("--quick", action="store_true", help="one item, two pairs, one seed")
     common.add_settings(added)
+    added.add_argument(
+        "--leaderboard", metavar="NAME", help="check an entry by the rules, print its row (LEADERBOARD.md)"
+    )
     added.add_argument(
         "--ablation",
         nargs="*",
@@ -38,12 +42,16 @@ def run(options: argparse.Namespace) -> None:
     """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
     preset, data = common.chosen_preset(options, finetune={"steps": options.steps}), options.data or find_data()
     check_can_write(options.out)
+    options.runs = options.runs or (options.out / "runs" if options.leaderboard else Path("runs"))
     if options.ablation is not None:
         return _run_ablations(options, preset, data)
     common.quiet()
-    from ..evaluation import benchmark, report
+    from ..evaluation import benchmark, leaderboard, report, statistics
     from ..evaluation.pairs import load_gallery_items, load_pairs
 
+    if options.leaderboard:
+        _check_entry(options, preset)
+        options.painters, options.seeds = [leaderboard.PAINTER], leaderboard.SEEDS
     pairs, painters = load_pairs(data, options.items), options.painters or benchmark.PAINTERS
     if options.quick:
         pairs, options.seeds = [pair for pair in pairs if pair.item.name == pairs[0].item.name][:2], 1
@@ -60,6 +68,18 @@ def run(options: argparse.Namespace) -> None:
     )
     command = " ".join(["python -m dp_helpers", *options.words])
     print(report.write_report(rows, painters, pairs, preset, options.out, command))
+    if options.leaderboard:
+        print(statistics.to_markdown([leaderboard.row(rows, options.leaderboard, preset)]), end="")
+
+
+def _check_entry(options: argparse.Namespace, preset: Preset) -> None:
+    """Refuse an entry that breaks a rule, before hours go by."""
+    from ..evaluation import leaderboard
+
+    given = [name for name in ("quick", "items", "painters", "seeds", "data") if getattr(options, name)]
+    if given:
+        raise InputError(f"--leaderboard takes all pairs and its own seeds: leave out --{given[0]}.")
+    leaderboard.check(preset)
 
 
 def _run_ablations(options: argparse.Namespace, preset: Preset, data: Path) -> None:
