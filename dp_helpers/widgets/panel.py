@@ -121,8 +121,9 @@ class Panel(widgets.VBox):
             raise _Stopped
 
     def _say(self, words: str, code: str = "") -> None:
+        said = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
         shown = f" <code>{html.escape(code)}</code>" if code else ""
-        self.status.value = f'<p role="status">{html.escape(words)}{shown}</p>'
+        self.status.value = f'<p role="status">{said}{shown}</p>'
 
 
 class _Stopped(Exception):

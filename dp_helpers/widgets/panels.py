@@ -137,7 +137,7 @@ class InpaintPanel(Panel):
         """Put the canvas, if there is one, and the result next to one another."""
         canvas = self.mask if isinstance(self.mask, MaskCanvas) else None
         if canvas:
-            canvas.layout.flex, canvas.layout.max_width = "1 1 340px", "682px"
+            canvas.layout = widgets.Layout(flex="1 1 340px", max_width="682px", margin="0 12px 8px 0")
         self.place.children = [canvas, self.picture] if canvas else [self.picture]
 
     def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str, str]:

@@ -281,18 +281,28 @@ def test_the_result_takes_the_photos_place_and_the_mask_is_an_outline(open_desk)
     assert np.allclose(look(desk, (110, 85))[0, :3], (0, 0, 200), atol=4)
 
 
+def faint(desk) -> list[str]:
+    """Return the words at the slider of what is not shown."""
+    words = "[...document.querySelectorAll('.dp-compare span')]"
+    return desk.page.evaluate(
+        f"{words}.filter(each => getComputedStyle(each).opacity < 1).map(each => each.textContent)"
+    )
+
+
 def test_the_slider_shows_before_on_the_left_and_after_on_the_right(open_desk):
     desk = open_desk(photo=BLUE)
     show(desk, RED)
     slider = desk.page.locator("[data-name=compare]")
     slider.focus()
     slider.press("Home")
+    assert faint(desk) == ["Before"]
     for _ in range(50):
         slider.press("ArrowRight")
     desk.settle()
     left, right = look(desk, (55, 45), (65, 45))[:, :3]
     assert np.allclose(left, (0, 0, 200), atol=4) and np.allclose(right, (200, 0, 0), atol=4)
     assert slider.get_attribute("aria-valuetext") == "50 % before"
+    assert faint(desk) == []
     thumb = slider.bounding_box()
     assert thumb["x"] == desk.page.locator("canvas").bounding_box()["x"] and thumb["width"] == WIDTH * SCALE
     assert desk.saved == []

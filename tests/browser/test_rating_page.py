@@ -199,3 +199,5 @@ def test_the_panel_fits_its_page(open_panel, study, scheme, width, tmp_path):
     desk.press("Tab", "2")
     desk.page.screenshot(path=tmp_path / "panel.png")
     assert desk.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    panel, last = (desk.page.locator(name).last.bounding_box() for name in (".dp-rating", ".dp-scores span"))
+    assert last["x"] + last["width"] <= panel["x"] + panel["width"] - 14

@@ -48,8 +48,8 @@ class Parts {
     this.opacity = makeSlider("opacity", "Overlay", "Opacity of the overlay; the mask stays as it is", 0, 100);
     this.compare = make("input", { type: "range", min: 0, max: 100, value: 0, "data-name": "compare",
       "aria-label": "Before and after: photo on the left, result on the right" });
-    this.comparing = make("div", { class: "dp-compare", hidden: "" }, make("span", { "aria-hidden": "true" }, "Before"),
-      this.compare, make("span", { "aria-hidden": "true" }, "After"));
+    this.comparing = make("div", { class: "dp-compare", hidden: "", "data-hides": "before" },
+      make("span", { "aria-hidden": "true" }, "Before"), this.compare, make("span", { "aria-hidden": "true" }, "After"));
     this.status = make("span", { class: "dp-status", role: "status", "aria-live": "polite" });
     this.file = make("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: "" });
     this.keys = makeKeys();

@@ -160,6 +160,7 @@ class MaskView {
   compare(share) {
     this.stage.split = share;
     this.parts.compare.setAttribute("aria-valuetext", `${Math.round(100 * share)} % before`);
+    this.parts.comparing.dataset.hides = { 0: "before", 1: "after" }[share] ?? "";
     this.stage.redraw();
   }
 
