@@ -103,6 +103,7 @@ def test_the_command_merges_what_it_made(tmp_path, monkeypatch, capsys):
     assert done.returncode == 0 and "nobody has rated" in done.stderr
     text = (tmp_path / "empty" / "report.md").read_text()
     assert "There is no result: nobody has rated this study yet." in text and "|" not in text
+    assert "Pictures: 12. Methods: " in text and all(painter in text for painter in PAINTERS)
     assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["report.md"]
     study = load_study(tmp_path / "blind")
     rate(study, load_key(tmp_path / "blind-key.csv", study), SCORES)
@@ -125,3 +126,4 @@ def test_no_ratings_are_committed():
     """An example must not look like a result. Whoever commits real ratings changes this test and says whose."""
     headers = {path: path.read_text(encoding="utf-8").partition("\n")[0] for path in find_data().rglob("*.csv")}
     assert [path for path, header in headers.items() if "rater" in header.split(",")] == []
+    assert "nobody has rated" in (find_data() / "results" / "study" / "report.md").read_text(encoding="utf-8")

@@ -51,6 +51,7 @@ def add(commands) -> None:
 
 def run_make(options: argparse.Namespace) -> None:
     """Make a blind study from the pictures of an evaluation, with a page to print."""
+    common.quiet()
     from ..evaluation import handout, raters, study
 
     key, data = options.key or _default_key(options.out), options.data or find_data()
@@ -65,6 +66,7 @@ def run_make(options: argparse.Namespace) -> None:
 
 def run_merge(options: argparse.Namespace) -> None:
     """Merge the files of all raters, open the key, and write Table 2."""
+    common.quiet()
     from ..evaluation import raters, study, table2
 
     rated = study.load_study(options.study)

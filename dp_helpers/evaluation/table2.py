@@ -22,6 +22,9 @@ from .study import Study
 
 PAPER = {"title": (4.41, 2.75), "paint-by-example": (3.82, 2.57), "dreampaint": (2.68, 2.33)}  # the paper's Table 2
 _OURS = "dreampaint"
+_HOW = """`python -m dp_helpers study --help` says how to make a study and how to rate it: in a notebook, in Python or
+on paper. Each rater gives one CSV file. Put the files into the study's folder `ratings/`, and run the command above
+again."""
 Merged = Mapping[str, Mapping[str, Scores]]  # from `raters.merge`: scores by rater, card and criterion
 
 
@@ -96,19 +99,24 @@ def write_results(
 def _report(
     merged: Merged, rows: statistics.Rows, table: Sequence[Mapping[str, Any]], study: Study, command: str
 ) -> str:
-    parts = ["# Blind rating, as in section 5.2 of the paper\n", f"Command: `{command}`  \nStudy: {study.name}.\n"]
+    painters = [line["painter"] for line in table]
+    parts = [
+        "# Blind rating, as in section 5.2 of the paper\n",
+        f"Command: `{command}`  \nStudy: {study.name}. Pictures: {len(study.cards)}. Methods: {', '.join(painters)}.\n",
+    ]
     if not rows:
-        return "\n".join([*parts, "**There is no result: nobody has rated this study yet.**"]) + "\n"
+        parts += ["**There is no result: nobody has rated this study yet.**\n", _HOW]
+        return "\n".join(parts) + "\n"
     asked = len(merged) * len(study.cards)
     given = ", ".join(f"{_count(rows, criterion)} of {asked} for {criterion}" for criterion in CRITERIA)
     parts += [
-        f"Pictures: {len(study.cards)}. Raters: {len(merged)}. Ratings: {given}.\n",
+        f"Raters: {len(merged)}. Ratings: {given}.\n",
         "1 is the best and 5 is the worst. Each cell is the mean over items with its 95 % bootstrap interval. The",
         "raters, pairs and seeds of an item are averaged first. The intervals do not cover a choice of other raters.\n",
         statistics.to_markdown([_line(rows, line) for line in table]),
         "Agreement of the raters, Krippendorff's alpha for ordinal scores (1: full agreement, 0: as by chance):",
         ", ".join(f"{criterion} {_alpha(merged, criterion)}" for criterion in CRITERIA) + ".\n",
-        *_differences(rows, [line["painter"] for line in table]),
+        *_differences(rows, painters),
     ]
     return "\n".join(parts) + "\n"
 
