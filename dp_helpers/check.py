@@ -11,8 +11,7 @@ from pathlib import Path
 
 from . import presets
 
-_LIBRARIES = 1.3e9  # bytes that a process takes beyond the weights that it trains
-_ON_A_GPU = 2.0e9  # the same on a GPU: CUDA itself, and the activations of a batch of one at 512 pixels
+_IMPORTS = 0.5e9  # bytes of a process that has imported the libraries and done nothing yet (0.49 measured)
 
 
 def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
@@ -89,34 +88,23 @@ def _memory(preset: presets.Preset) -> str:
     import torch
 
     from .device import pick_device
+    from .training import fits, memory
 
-    on_gpu = pick_device().type == "cuda"
+    device = pick_device()
+    on_gpu = device.type == "cuda"
     free = torch.cuda.mem_get_info()[0] if on_gpu else _free_memory()
     if free is None:
         return "this system does not tell"
-    # Weights and gradients have 4 bytes each; the two moments of Adam have 4 each, or 1.
-    moments = 2 if preset.finetune.optimizer == "adamw8bit" else 8
-    needed = _weights(preset) * (8 + moments) + (_ON_A_GPU if on_gpu else _LIBRARIES)
-    place = "GPU" if on_gpu else "CPU"
-    found = f"{free / 1e6:,.0f} MB free on the {place} (fine-tuning needs about {needed / 1e6:,.0f} MB)"
+    planned, why = fits.planned(preset, device)
+    needed = memory.account(planned, "cuda" if on_gpu else "cpu").total + (0 if on_gpu else _IMPORTS)
+    found = (
+        f"{free / 1e6:,.0f} MB free on the {'GPU' if on_gpu else 'CPU'} (fine-tuning needs about {needed / 1e6:,.0f}"
+    )
+    found += f" MB{' without 8-bit Adam' if why else ''})"
     if free < needed:
-        raise RuntimeError(found)
+        ways = fits.ways_to_save(planned)
+        raise RuntimeError(found + (f": set {', or '.join(ways)}" if ways else ""))
     return found
-
-
-def _weights(preset: presets.Preset) -> int:
-    """Count the weights that are trained, from the configurations alone."""
-    import torch
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    from . import models
-
-    unet_config = models.load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
-    text_config = models.load(preset, "inpainting", CLIPTextConfig, subfolder="text_encoder")
-    with torch.device("meta"):
-        modules = UNet2DConditionModel.from_config(unet_config), CLIPTextModel(text_config)
-    return sum(weight.numel() for module in modules for weight in module.parameters())
 
 
 def _free_memory() -> int | None:

@@ -66,6 +66,15 @@ def attention(precision: str, device: torch.device) -> contextlib.AbstractContex
     return sdpa_kernel(SDPBackend.MATH) if plain else contextlib.nullcontext()
 
 
+def layout(precision: str, device: torch.device) -> torch.memory_format:
+    """Return the layout of convolution weights in which a training step takes the least time.
+
+    Half precision is faster with channels last. In fp32 on a CPU, that layout costs a copy of every weight's gradient.
+    """
+    plain = precision == "no" and device.type == "cpu"
+    return torch.contiguous_format if plain else torch.channels_last
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that the memory of the device or of the machine is full."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

@@ -22,7 +22,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedConfig, PreTrainedModel
 
 from . import hub, sources
-from .device import inference_dtype, is_out_of_memory, pick_device
+from .device import inference_dtype, is_out_of_memory, layout, mixed_precision, pick_device
 from .errors import InputError, note
 from .presets import Preset
 
@@ -130,7 +130,8 @@ def load_trainable(preset: Preset) -> tuple[UNet2DConditionModel, CLIPTextModel,
     tokenizer = load(preset, "inpainting", CLIPTokenizer, subfolder="tokenizer")
     scheduler = load(preset, "inpainting", DDPMScheduler, subfolder="scheduler")
     ready_to_train(unet, text_encoder, preset)
-    unet.to(memory_format=torch.channels_last)  # a little faster on CPUs and GPUs
+    device = pick_device()
+    unet.to(memory_format=layout(mixed_precision(preset.finetune.mixed_precision, device), device))
     return unet, text_encoder, tokenizer, scheduler
 
 

@@ -6,6 +6,7 @@ from tools.command import Done
 from tools.hub_models import make_repositories
 
 from dp_helpers import check, presets
+from dp_helpers.training import memory
 
 
 def test_check_says_ok_or_fail_a_line(family, capsys):
@@ -92,10 +93,18 @@ def test_the_memory_of_the_device_is_compared_with_the_need(monkeypatch, free, r
     monkeypatch.setattr(check, "_free_memory", lambda: free)
     was_right, what = found("memory", "tiny")
     assert was_right == right and "fine-tuning needs about" in what and "on the CPU" in what
+    assert right or "set batch_size=1 with gradient_accumulation_steps=4, or" in what
 
 
-def test_the_memory_of_a_gpu_counts_where_there_is_one(monkeypatch):
+@pytest.mark.parametrize(("works", "free", "right"), [(True, 15, True), (True, 10, False), (False, 15.8, False)])
+def test_the_memory_of_a_gpu_is_judged_by_the_account(monkeypatch, works, free, right):
+    """A T4 has room for sd15 with 8-bit Adam, and for nothing else that `training.memory` counts."""
     monkeypatch.setattr("dp_helpers.device.pick_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * 10**9, 16 * 10**9))
-    was_right, what = found("memory", "tiny")
-    assert not was_right and what.startswith("2,000 MB free on the GPU")
+    monkeypatch.setattr("dp_helpers.training.fits.why_no_8bit", lambda device: None if works else "no kernel")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free * 1e9, 16e9))
+    preset = presets.load("sd15")
+    planned = preset if works else presets.change(preset, finetune={"optimizer": "adamw"})
+    was_right, _, what = check._try("memory", lambda: check._memory(preset))
+    assert was_right == right and what.startswith(f"{free * 1e3:,.0f} MB free on the GPU")
+    assert f"needs about {memory.account(planned, 'cuda').total / 1e6:,.0f} MB" in what
+    assert ("without 8-bit Adam" in what) != works and (right or "lora_rank=8" in what)

@@ -82,3 +82,9 @@ def test_a_real_allocation_that_is_too_large_is_told():
 def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="shape"), device.told_when_memory_is_full("lower it"):
         raise RuntimeError("shape mismatch")
+
+
+def test_weights_are_channels_last_but_in_fp32_on_a_cpu():
+    assert device.layout("no", CPU) is torch.contiguous_format
+    for precision, kind in (("bf16", CPU), ("no", CUDA), ("fp16", CUDA)):
+        assert device.layout(precision, kind) is torch.channels_last

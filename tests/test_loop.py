@@ -200,3 +200,16 @@ def test_a_tracker_gets_the_loss_of_each_step(preset, bank, monkeypatch, tmp_pat
     monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_: [])
     _, losses = train(bank, PROMPT, presets.change(preset, finetune={"report_to": "tensorboard"}), progress=False)
     assert logged == [("run", "3"), *enumerate(losses, 1)]
+
+
+def test_the_layout_of_the_weights_changes_the_result_by_rounding_only(bank, preset, monkeypatch):
+    parts, losses = train(bank, PROMPT, preset, progress=False)
+    other = {torch.contiguous_format: torch.channels_last, torch.channels_last: torch.contiguous_format}
+    used = models.layout
+    monkeypatch.setattr(models, "layout", lambda *given: other[used(*given)])
+    turned, same = train(bank, PROMPT, preset, progress=False)
+    assert losses == pytest.approx(same, rel=1e-4)
+    for one, two in zip(parts["unet"].parameters(), turned["unet"].parameters(), strict=True):
+        # Adam turns a gradient that is all rounding into a whole step of the rate, so a few weights may differ by it.
+        limit = 2 * preset.finetune.steps * preset.finetune.learning_rate
+        assert (one - two).abs().max() <= limit and (one - two).abs().mean() < limit / 20

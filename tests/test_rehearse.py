@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 
 import pytest
+import torch
 from PIL import Image
 
-from data.build.measure import bench, full_size, plain_loop, rehearse
+from data.build.measure import bench, full_size, machine, plain_loop, rehearse
 from dp_helpers import presets
 from dp_helpers.files import find_data
 
@@ -76,3 +78,39 @@ def test_the_clock_leaves_the_first_steps_out():
 def test_a_whole_run_of_ours_pays_for_the_bank_once():
     row = bench.whole_run(0.1, 0.2, 10.0, 400)[2 + 2]
     assert row == "| 400 | 50 | 80 | 1.60 |"
+
+
+def test_the_whole_benchmark_runs_on_the_random_family(family, tmp_path, monkeypatch):
+    report, preset = tmp_path / "report.md", str(family / "preset.toml")
+    given = ["bench", "--preset", preset, "--steps", "1", "--repeats", "1", "--busy", "--out", str(report)]
+    monkeypatch.setattr(sys, "argv", given)
+    threads = torch.get_num_threads()
+    try:
+        bench.main()
+    finally:
+        torch.set_num_threads(threads)
+    text = report.read_text()
+    assert machine.name(torch.device("cpu")) in text and "1 threads of" in text
+    for title in ("Our step", "Each choice alone", "The bank", "A whole run", "Share", "Where the time", "Growth"):
+        assert f"## {title}" in text
+    assert "| plain loop / ours | " in text and "| convolution, backward | " in text and "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("aten::convolution_backward", "convolution, backward"),
+        ("aten::_slow_conv2d_backward", "convolution, backward"),
+        ("aten::_slow_conv2d_forward", "convolution"),
+        ("aten::addmm", "matrix products"),
+        ("aten::linalg_vector_norm", "optimizer and clipping"),
+        ("aten::view", "all else"),
+    ],
+)
+def test_an_operation_is_of_the_first_kind_that_fits(operation, kind):
+    assert machine.kind_of(operation) == kind
+
+
+def test_the_spread_of_a_ratio_is_that_of_its_pairs():
+    rows = bench._spread("seconds", {"ratio": bench._ratios([2.0, 6.0, 4.0], [1.0, 2.0, 4.0])})
+    assert rows[2] == "| ratio | 2.000 | 1.000 | 3.000 |"

@@ -29,14 +29,13 @@ def check_fits(preset: Preset, device: torch.device) -> None:
     there = available(device)
     if 8 * 16 * sum(weight.numel() for module in trainable(preset) for weight in module.parameters()) < there:
         return
-    reason = why_no_8bit(device) if preset.finetune.optimizer == "adamw8bit" else None
-    planned = presets.change(preset, finetune={"optimizer": "adamw"}) if reason else preset
-    needed = account(planned, device.type)
+    plan, reason = planned(preset, device)
+    needed = account(plan, device.type)
     if needed.total <= there:
         return
     kept = sum(needed.most[part] for part in ("weights", "gradients", "optimizer"))
     why = f" without 8-bit Adam, which does not work here ({reason})" if reason else ""
-    ways = ways_to_save(planned) + (["a bitsandbytes that works here"] if reason else [])
+    ways = ways_to_save(plan) + (["a bitsandbytes that works here"] if reason else [])
     advice = f"Set {', or '.join(ways)}." if ways else "Take a smaller model or resolution."
     if device.type == "cuda" and kept + GPU_LIBRARIES > there:
         raise InputError(
@@ -47,6 +46,12 @@ def check_fits(preset: Preset, device: torch.device) -> None:
         f"This run will take about {needed.total / 1e9:.1f} GB{why}, but {there / 1e9:.1f} GB are there. {advice}",
         stacklevel=3,
     )
+
+
+def planned(preset: Preset, device: torch.device) -> tuple[Preset, str | None]:
+    """Return the preset with the optimizer that the device will take, and why 8-bit Adam does not work, or None."""
+    reason = why_no_8bit(device) if preset.finetune.optimizer == "adamw8bit" else None
+    return (presets.change(preset, finetune={"optimizer": "adamw"}) if reason else preset), reason
 
 
 def ways_to_save(preset: Preset) -> list[str]:

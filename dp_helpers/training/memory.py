@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ..device import attention, mixed_precision
+from ..device import attention, layout, mixed_precision
 from ..presets import Preset
 from . import shapes
 from .latents import Batch
@@ -131,7 +131,7 @@ def _training(preset: Preset, device: str, block: int) -> tuple[dict[str, int], 
         freeze(unet, text_encoder, settings, precision, torch.device(device), seed=0)
     with FakeTensorMode(allow_non_fake_inputs=True), _Storages(block) as storages:
         for module in (unet, text_encoder):
-            _fill(module)
+            _fill(module, layout(precision, torch.device(device)))
         weights = [weight for module in (unet, text_encoder) for weight in module.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
         for weight in trained:
@@ -195,12 +195,12 @@ def state_bytes(numel: int, optimizer: str) -> list[int]:
     return [numel, numel, 4 * math.ceil(numel / 256), 4 * math.ceil(numel / 256)]
 
 
-def _fill(module: torch.nn.Module) -> None:
+def _fill(module: torch.nn.Module, order: torch.memory_format = torch.contiguous_format) -> None:
     """Give every parameter and buffer of a module without storage a fake one."""
     for part in module.modules():
         for name, weight in list(part.named_parameters(recurse=False)):
-            order = torch.channels_last if weight.dim() == 4 else torch.contiguous_format
-            empty = torch.empty(weight.shape, dtype=weight.dtype, memory_format=order)
+            own = order if weight.dim() == 4 else torch.contiguous_format
+            empty = torch.empty(weight.shape, dtype=weight.dtype, memory_format=own)
             setattr(part, name, torch.nn.Parameter(empty, weight.requires_grad))
         for name, buffer in list(part.named_buffers(recurse=False)):
             setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype))
