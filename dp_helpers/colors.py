@@ -11,6 +11,7 @@ What becomes 8 bits: of 16 bits the upper 8 are kept. Floating-point pictures an
 from __future__ import annotations
 
 import io
+import math
 from contextlib import suppress
 
 import numpy as np
@@ -72,13 +73,26 @@ def like(photo: Image.Image, painted: Image.Image) -> Image.Image:
     return painted.convert(mode).convert(photo.mode)  # painted parts are opaque
 
 
-def levels(mask: Image.Image) -> Image.Image:
-    """Return the grey levels of a mask as mode "L"; transparent counts as black."""
+def levels(mask: Image.Image, name: str = "The mask") -> Image.Image:
+    """Return the grey levels of a mask as mode "L"; transparent counts as black.
+
+    A drawing in another colour than white on a clear ground has no other meaning than its strokes, so these count as
+    white, and a line on stderr says so. ``name`` begins that line.
+    """
     if not isinstance(mask, Image.Image):
-        raise InputError(f"The mask is {type(mask).__name__}, but must be a PIL image: load it with catalog.load_mask.")
+        raise InputError(f"{name} is {type(mask).__name__}, but must be a PIL image: load it with catalog.load_mask.")
     if mask.mode.startswith(("I", "F")):
-        return _eight_bits(mask, "The mask")
-    return (flatten(mask, (0, 0, 0)) if mask.has_transparency_data else mask).convert("L")
+        return _eight_bits(mask, name)
+    if not mask.has_transparency_data:
+        return mask.convert("L")
+    grey, drawn = flatten(mask, (0, 0, 0)).convert("L"), mask.convert("RGBA").getchannel("A")
+    clearest, strongest = drawn.getextrema()
+    if grey.getextrema()[1] >= 128 or clearest >= 16 or strongest < 16:
+        return grey
+    drawn = drawn.point(lambda value: value * 255 // strongest)
+    share = sum(drawn.histogram()[128:]) / math.prod(drawn.size)
+    note(f"{name} has no white on its clear ground: what is drawn there ({share:.0%} of it) counts as white.")
+    return drawn
 
 
 def flatten(image: Image.Image, color: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:

@@ -22,7 +22,7 @@ from .colors import as_photo, levels, like, to_srgb
 from .device import told_when_memory_is_full
 from .errors import REJECTED, InputError, Rejected, note
 from .files import check_can_write, whole_file
-from .pictures import check_mask_size, note_soft
+from .pictures import check_marked, check_mask_size, split
 from .presets import Preset
 from .runs import Run, load_run
 from .squares import Box, cut, paste_back, square_around
@@ -172,18 +172,18 @@ def cut_square(
     """
     photo, grey = as_photo(image), levels(mask_image)
     check_mask_size(grey.size, photo.size)
-    mask = grey.point(lambda value: 255 if value >= (1 if settings.soft_mask else 128) else 0)
-    if mask.getbbox() is None:
-        raise InputError("The mask is empty: paint the region to fill in white (255) on black (0).")
-    if not settings.soft_mask:
-        note_soft(grey, "The mask")
+    if settings.soft_mask:
+        mask = grey.point(lambda value: 255 if value else 0)
+        check_marked(grey, mask)
+    else:
+        mask = split(grey)
     box = square_around(masks.without_specks(mask).getbbox(), photo.size, settings.crop_scale)
     seen = to_srgb(cut(photo, box)).resize((resolution, resolution), Image.LANCZOS)
     hidden = cut(mask, box, outside=0)
     if left_out := mask.histogram()[255] - hidden.histogram()[255]:
         note(
-            f"{left_out} pixels of the mask are specks far from the rest and stay as they are: paint them larger, or "
-            "erase them."
+            f"Specks of the mask far from its rest ({left_out} pixel{'s' * (left_out > 1)}) stay as they are: paint "
+            "them larger, or erase them."
         )
     soft = grey if settings.soft_mask else None
     return Square(seen, masks.snap(hidden, resolution, cell), photo, mask, box, settings.feather, soft)

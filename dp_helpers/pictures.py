@@ -59,21 +59,38 @@ def read_mask(path: str | Path, size: tuple[int, int], *, soft: bool = False) ->
     Raises:
         InputError: no such file, another size than the photo, or nothing marked.
     """
-    mask = levels(_decode(_bytes(path), str(path)))
-    check_mask_size(mask.size, size, f"The mask {path}", "its photo")
-    hard = mask if soft else binary(mask)
-    if hard.getbbox() is None:
-        raise InputError(f"The mask {path} is empty: paint the region to fill in white (255) on black (0).")
-    if not soft:
-        note_soft(mask, f"The mask {path}")
+    name = f"The mask {path}"
+    mask = levels(_decode(_bytes(path), str(path)), name)
+    check_mask_size(mask.size, size, name, "its photo")
+    return mask if soft else split(mask, name)
+
+
+def split(mask: Image.Image, name: str = "The mask") -> Image.Image:
+    """Return the grey levels of a mask split at 128, as the values 0 and 255; say so if there are many between them.
+
+    Raises:
+        InputError: nothing is marked.
+    """
+    hard = binary(mask)
+    check_marked(mask, hard, name)
+    counts = mask.histogram()
+    grey = sum(counts[16:240])
+    if grey > sum(counts) / 2:
+        note(
+            f"{name} is grey for the most part, as a photo is: its levels are split at 128; a mask is a picture of its "
+            "own, white where to paint and black elsewhere."
+        )
+    elif grey > sum(counts[128:]) / 20:  # fewer grey pixels are noise or a smooth edge
+        note(f"{name} has soft edges: its grey levels are split at 128, because soft_mask is off.")
     return hard
 
 
-def note_soft(mask: Image.Image, subject: str) -> None:
-    """Say that the grey levels of a soft mask are split. Fewer than 5 % of grey pixels are noise or a smooth edge."""
-    counts = mask.histogram()
-    if sum(counts[16:240]) > sum(counts[128:]) / 20:
-        note(f"{subject} has soft edges: its grey levels are split at 128, because soft_mask is off.")
+def check_marked(mask: Image.Image, marked: Image.Image, name: str = "The mask") -> None:
+    """Check that something of a mask's grey levels is ``marked``. ``name`` begins the error's sentence."""
+    if marked.getbbox() is None:
+        brightest = mask.getextrema()[1]
+        found = f"has no white, its brightest level is {brightest} of 255" if brightest else "is empty"
+        raise InputError(f"{name} {found}: paint the region to fill in white (255) on black (0).")
 
 
 def check_mask_size(

@@ -172,7 +172,7 @@ def test_a_soft_mask_blends_by_its_grey_levels():
     photo, white = Image.new("RGB", (64, 64)), Image.new("RGB", (32, 32), "white")
     soft = inpaint.cut_square(photo, ramp, presets.Inpaint(soft_mask=True, feather=0.3), 32, 4)
     assert np.asarray(soft.paste(white, {}).image)[..., 0] == pytest.approx(np.asarray(ramp), abs=1)
-    with pytest.warns(Note, match="^The mask has soft edges"):
+    with pytest.warns(Note, match="^The mask is grey for the most part"):
         hard = inpaint.cut_square(photo, ramp, presets.Inpaint(), 32, 4)
     assert set(np.unique(np.asarray(hard.paste(white, {}).image))) == {0, 255}
 
@@ -191,3 +191,29 @@ def test_a_saved_result_keeps_profile_and_resolution(tmp_path, mode):
         assert saved.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         outside = np.asarray(mask) == 0
         assert (np.asarray(saved)[outside] == np.asarray(photo)[outside]).all()
+
+
+@pytest.mark.parametrize("color", ["black", "red", "#20ff0040", "#ffffff64"])
+def test_strokes_on_a_clear_ground_count_as_white(color):
+    image = Image.new("RGBA", (20, 20), (255, 255, 255, 0))
+    image.paste(color, (5, 5, 15, 15))
+    with pytest.warns(Note, match=r"no white on its clear ground: what is drawn there \(25% of it\) counts as white"):
+        grey = colors.levels(image)
+    assert grey.getbbox() == (5, 5, 15, 15) and sorted(level for _, level in grey.getcolors()) == [0, 255]
+
+
+def test_with_white_on_a_clear_ground_other_colours_stay_black():
+    image = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    image.paste("white", (5, 5, 15, 15))
+    image.paste("red", (0, 0, 5, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grey = colors.levels(image)
+    assert grey.getpixel((2, 2)) == 76 and grey.getpixel((9, 9)) == 255
+
+
+@pytest.mark.parametrize("color", [(0, 0, 0, 255), (200, 0, 0, 100), (255, 255, 255, 3)])
+def test_without_a_clear_ground_or_strokes_nothing_is_guessed(color):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert colors.levels(Image.new("RGBA", (20, 20), color)).getextrema()[1] < 128

@@ -64,7 +64,8 @@ def test_the_blend_is_inside_the_mask_and_every_part_of_it_is_repainted(mask, pi
 def test_the_blend_of_a_wide_mask_has_one_width(width, height, pixels, round_):
     box = (10, 5, 10 + width, 5 + height)
     mask = (masks.ellipse if round_ and width == height else masks.rectangle)((140, 130), box)
-    assert (np.asarray(masks.feather(mask, pixels)) == one_width(mask, pixels)).all()
+    off = np.asarray(masks.feather(mask, pixels)).astype(int) - one_width(mask, pixels)
+    assert abs(off).max() <= 1  # one level: PIL's blur rounds by the picture's size
 
 
 @pytest.mark.parametrize("pole", [1, 3, 6, 10, 14, 20])
@@ -190,7 +191,7 @@ def test_a_stray_pixel_does_not_widen_the_square():
     stray = clean.copy()
     stray.putpixel((1020, 1000), 255)
     photo = Image.new("RGB", size)
-    with pytest.warns(UserWarning, match="^1 pixels of the mask are specks far from the rest"):
+    with pytest.warns(UserWarning, match=r"^Specks of the mask far from its rest \(1 pixel\) stay as they are"):
         square = inpaint.cut_square(photo, stray, chosen, 32, 4)
     assert square.box == inpaint.cut_square(photo, clean, chosen, 32, 4).box
     two_parts = clean.copy()

@@ -293,6 +293,31 @@ def test_a_learning_rate_of_zero_is_told_in_the_panel(preset, item):
     assert "finetune.learning_rate is 0.0, but must be greater than 0" in panel.status.value
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("steps", "abc", "steps is &#x27;abc&#x27;, but must be a whole number, for example 3."),
+        ("steps", "", "steps is &#x27;&#x27;, but must be a whole number"),
+        ("steps", "1e3", "steps is &#x27;1e3&#x27;, but must be a whole number"),
+        ("steps", "0", "finetune.steps is 0, but must be at least 1."),
+        ("seed", "-1", "The seed is -1, but must be a whole number from 0 to 4294967295."),
+        ("learning_rate", "0,002", "learning rate is &#x27;0,002&#x27;, but must be a number, for example 0.002."),
+        ("learning_rate", "inf", "finetune.learning_rate is inf, but must be a finite number."),
+        ("learning_rate", "1000", "finetune.learning_rate is 1000.0, but must be greater than 0 and at most 0.1."),
+    ],
+)
+def test_what_is_typed_stays_and_what_is_no_number_is_told(preset, item, name, typed, said):
+    panel = panels.FinetunePanel(item, item.own_masks, preset)
+    panel.controls[name].value = typed
+    panel.start.click()
+    if panel._thread:
+        panel.wait(60)
+    assert said in panel.status.value and panel.result is None
+    assert panel.controls[name].value == typed and not panel.start.disabled
+    assert panel_module._AT_WORK.acquire(blocking=False)
+    panel_module._AT_WORK.release()
+
+
 def test_panels_have_no_widget_that_colab_lacks_and_a_short_text(painting, preset, item):
     def walk(widget):
         yield widget

@@ -90,11 +90,11 @@ def test_all_good_masks_of_the_corpus_mark_the_same_pixels(tmp_path, name):
 
 
 def test_a_soft_mask_is_kept_on_request(tmp_path):
-    corpus.soft_mask().save(tmp_path / "mask.png")
+    corpus.soft_hole().save(tmp_path / "mask.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         soft = pictures.read_mask(tmp_path / "mask.png", corpus.SIZE, soft=True)
-    assert soft.tobytes() == corpus.soft_mask().tobytes()
+    assert soft.tobytes() == corpus.soft_hole().tobytes()
 
 
 def test_50_megapixels_are_read(tmp_path):

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
+import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -61,8 +62,15 @@ class Panel(widgets.VBox):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Return the values of the controls, as keyword arguments of the plain call."""
-        values = {name: control.value for name, control in self.controls.items()}
+        """Return the values of the controls, as keyword arguments of the plain call.
+
+        Raises:
+            InputError: a field for a number holds something else.
+        """
+        values = {
+            name: control.number if isinstance(control, NumberField) else control.value
+            for name, control in self.controls.items()
+        }
         # A slider gives 10.000000000000002 for 10.
         return {name: round(value, 12) if isinstance(value, float) else value for name, value in values.items()}
 
@@ -75,6 +83,12 @@ class Panel(widgets.VBox):
         raise NotImplementedError
 
     def _on_start(self, _button) -> None:
+        try:
+            # They are read now. Changes made while the work goes on count for the next run.
+            parameters = self.parameters
+        except InputError as error:
+            self._say(f"That did not work: {error}")
+            return
         if not _AT_WORK.acquire(blocking=False):
             self._say("A panel is at work already: wait until it is done, or stop it.")
             return
@@ -82,8 +96,7 @@ class Panel(widgets.VBox):
         self.bar.value, self.count.value, self._begun = 0, "", None
         self.start.disabled, self.stop.disabled = True, False
         self._say("Loading ...")
-        # The parameters are read now. Changes made while the work goes on count for the next run.
-        self._thread = threading.Thread(target=self._run, args=(self.parameters,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(parameters,), daemon=True)
         self._thread.start()
 
     def _on_stop(self, _button) -> None:
@@ -144,9 +157,32 @@ def row(children: Sequence[widgets.Widget]) -> widgets.Box:
     return widgets.Box(list(children), layout=layout)
 
 
-def seed_control() -> widgets.BoundedIntText:
+class NumberField(widgets.Text):
+    """A field for a number. It keeps what is typed; ipywidgets' own fields go back to the old number without a word."""
+
+    value = traitlets.CUnicode(help="what is typed").tag(sync=True)
+
+    def __init__(self, value: float, description: str) -> None:
+        super().__init__(value, description=description, style=LABEL)
+        self._kind = type(value)
+
+    @property
+    def number(self) -> float:
+        """Return the number, of the type of the first one.
+
+        Raises:
+            InputError: it is no number, or not a whole one where the first one was.
+        """
+        try:
+            return self._kind(self.value)
+        except ValueError as error:
+            wanted = "a whole number, for example 3" if self._kind is int else "a number, for example 0.002"
+            raise InputError(f"{self.description} is {self.value!r}, but must be {wanted}.") from error
+
+
+def seed_control() -> NumberField:
     """Return the control of a seed."""
-    return widgets.BoundedIntText(0, min=0, max=2**31 - 1, description="seed", style=LABEL)
+    return NumberField(0, "seed")
 
 
 def picture_html(image: Image.Image, words: str, width: str = "100%") -> str:

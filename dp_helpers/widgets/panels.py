@@ -16,7 +16,7 @@ from ..presets import Preset
 from ..watch import Row, Watch
 from .canvas import MaskCanvas
 from .download import Download, zipped
-from .panel import LABEL, WIDE, Panel, figure_html, picture_html, pictures_html, row, seed_control
+from .panel import WIDE, NumberField, Panel, figure_html, picture_html, pictures_html, row, seed_control
 
 _REDRAW = 2.0  # seconds between two pictures of the loss, because drawing one takes a while
 _PREVIEWS = 6  # how often the canvas shows the painting while it is painted
@@ -44,10 +44,10 @@ class FinetunePanel(Panel):
     ) -> None:
         self.item, self.object_masks, self.preset = item, object_masks, preset
         self.output_dir, self.watch = output_dir, watch
-        settings, most = preset.finetune, max(2000, preset.finetune.steps)
+        settings = preset.finetune
         controls = {
-            "steps": widgets.BoundedIntText(settings.steps, min=1, max=most, description="steps", style=LABEL),
-            "learning_rate": widgets.FloatText(settings.learning_rate, description="learning rate", style=LABEL),
+            "steps": NumberField(settings.steps, "steps"),
+            "learning_rate": NumberField(settings.learning_rate, "learning rate"),
             "seed": seed_control(),
         }
         super().__init__("Fine-tune", controls)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from . import profiles
 from .family import product_photo
@@ -85,15 +85,21 @@ def drawing(mode: str, color, ground) -> Image.Image:
     return image
 
 
+def soft_hole() -> Image.Image:
+    return hole().filter(ImageFilter.GaussianBlur(4))
+
+
+def two_strokes() -> Image.Image:
+    image = drawing("RGBA", "white", (0, 0, 0, 0))
+    image.paste("red", (0, 0, 5, 5))
+    return image
+
+
 def transparent_palette() -> bytes:
     image = Image.new("P", SIZE, 0)
     image.putpalette([0, 0, 0, 255, 255, 255])
     image.paste(1, (20, 10, 46, 31))
     return encoded(image, "PNG", transparency=0)
-
-
-def soft_mask() -> Image.Image:
-    return Image.fromarray(np.tile(np.linspace(0, 255, SIZE[0]).astype(np.uint8), (SIZE[1], 1)))
 
 
 # The commands
@@ -149,6 +155,7 @@ PRODUCT = encoded(product_photo(5), "PNG")
 READ_AS_8 = "has more than 8 bits a channel: it is read with 8"
 NOT_ONE = "has a colour profile that does not fit it: it is taken as sRGB"
 CUT_OFF = "given.png is damaged or cut off: copy or download it again"
+STROKES = "no white on its clear ground: what is drawn there \\(23% of it\\) counts as white"
 FLOATS = np.asarray(scene().convert("L")).astype(np.float32)
 
 PHOTOS = [
@@ -230,14 +237,26 @@ MASKS = [
     ("palette mask with transparency", with_mask(transparent_palette()), [NO_RUN]),
     ("mask of 16 bits", with_mask(array(np.asarray(hole()).astype(np.uint16) * 257, "PNG")), [NO_RUN]),
     ("mask of floats", with_mask(array(np.asarray(hole()).astype(np.float32) / 255)), [NO_RUN]),
-    ("soft mask", with_mask(encoded(soft_mask(), "PNG")), ["has soft edges: its grey levels are split at 128", NO_RUN]),
-    ("faint mask of 16 bits", with_mask(array(np.full(SIZE[::-1], 300, np.uint16), "PNG")), ["given.png is empty"]),
-    ("black mask", with_mask(encoded(Image.new("L", SIZE, 0), "PNG")), ["mask .*given.png is empty: paint the region"]),
     (
-        "black on clear",
-        with_mask(encoded(drawing("RGBA", "black", (0, 0, 0, 0)), "PNG")),
-        ["given.png is empty: paint"],
+        "soft mask",
+        with_mask(encoded(soft_hole(), "PNG")),
+        ["has soft edges: its grey levels are split at 128", NO_RUN],
     ),
+    ("photo as mask", partial(inpaint, mask="photo.png"), ["is grey for the most part, as a photo is", NO_RUN]),
+    (
+        "faint mask of 16 bits",
+        with_mask(array(np.full(SIZE[::-1], 300, np.uint16), "PNG")),
+        ["its brightest level is 1 of 255"],
+    ),
+    ("black mask", with_mask(encoded(Image.new("L", SIZE, 0), "PNG")), ["mask .*given.png is empty: paint the region"]),
+    *[
+        (f"{color} on clear", with_mask(encoded(drawing("RGBA", color, (0, 0, 0, 0)), "PNG")), [STROKES, NO_RUN])
+        for color in ("black", "red", "#ff000064", "#ffffff64")
+    ],
+    ("black on clear white", with_mask(encoded(drawing("LA", (0, 255), (255, 0)), "PNG")), [STROKES, NO_RUN]),
+    ("red and white on clear", with_mask(encoded(two_strokes(), "PNG")), [NO_RUN]),
+    ("red on black", with_mask(encoded(drawing("RGB", "red", 0), "PNG")), ["no white, its brightest level is 76 of"]),
+    ("mask of zeros and ones", with_mask(encoded(drawing("L", 1, 0), "PNG")), ["its brightest level is 1 of 255: pa"]),
     ("clear mask", with_mask(encoded(Image.new("RGBA", SIZE, (255, 255, 255, 0)), "PNG")), ["given.png is empty"]),
     (
         "small mask",
