@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"dp_helpers: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"dp_helpers: {error.filename} cannot be used ({error.strerror}): check the name.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stopped:
         print(f"\ndp_helpers: {stopped or 'stopped; no half-written file is left'}.", file=sys.stderr)
         return 130

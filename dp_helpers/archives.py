@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from .errors import InputError
+from .pictures import known_endings
 
 MOST_BYTES = 500_000_000  # of all files, unpacked
 MOST_FILES = 1000
@@ -23,8 +24,8 @@ def is_archive(path: str | Path) -> bool:
 def unpack(path: str | Path) -> Path:
     """Unpack a zip archive into a temporary folder, and return the folder; it is gone when the program ends.
 
-    If the archive holds a single folder and nothing else, that folder is returned. Hidden files and those that macOS
-    adds are left out.
+    If the archive holds a single folder and no pictures next to it, that folder is returned. Hidden files and those
+    that macOS adds are left out.
 
     Args:
         path: the archive.
@@ -46,8 +47,9 @@ def unpack(path: str | Path) -> Path:
         shutil.rmtree(temporary)
         said = "it is locked by a password" if "password" in str(error) else str(error) or type(error).__name__
         raise InputError(f"{path} cannot be unpacked ({said}): zip the photos again, without a password.") from error
-    inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "photos" else folder
+    folders = [path for path in folder.iterdir() if path.is_dir()]
+    ours = {path.name for path in folder.iterdir() if path.suffix.lower() in {".json", *known_endings()}}
+    return folders[0] if len(folders) == 1 and not ours and folders[0].name != "photos" else folder
 
 
 def _unpack_all(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:

@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder, PaintByExamplePipeline
+from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 from PIL import Image
 from transformers import CLIPImageProcessor
 
-from . import colors, inpaint, masks, models, presets, squares
+from . import colors, inpaint, masks, models, presets, sources, squares
 from .catalog import Item
 from .device import inference_dtype, pick_device
-from .errors import InputError
+from .errors import REJECTED, InputError, Rejected
 from .presets import Preset
 
 EXAMPLE_SCALE = 1.15  # side of the square that Paint by Example is shown, in units of the product's longer side
@@ -95,7 +96,7 @@ class ExamplePainter:
             variant: index of the example.
 
         Raises:
-            InputError: as for `inpaint.Painter`, or there is no such example.
+            InputError: as for `inpaint.Painter`, `Rejected` included, or there is no such example.
         """
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         seed = presets.checked_seed(seed)
@@ -103,7 +104,7 @@ class ExamplePainter:
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = inpaint.cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         steps = chosen.num_inference_steps
-        painted = self.pipe(
+        output = self.pipe(
             example_image=example,
             image=square.image,
             mask_image=square.mask_image,
@@ -112,10 +113,12 @@ class ExamplePainter:
             eta=chosen.eta,
             generator=torch.Generator().manual_seed(seed),
             callback=(lambda step, timestep, latents: progress(step + 1, steps)) if progress else None,
-        ).images[0]
+        )
+        if any(output.nsfw_content_detected or ()):
+            raise Rejected(REJECTED.format(seed=seed))
         used = {name: value for name, value in asdict(chosen).items() if name != "strength"}
         given = {"seed": seed, "variant": variant}
-        return inpaint.finish(square, painted, {**given, **used}, self.preset, self.class_noun)
+        return inpaint.finish(square, output.images[0], {**given, **used}, self.preset, self.class_noun)
 
 
 def paint_by_example(
@@ -216,6 +219,9 @@ def load_example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline
     """Build Paint by Example from its parts, once for all items: its ``from_pretrained`` fails (diffusers#14008)."""
     dtype = inference_dtype(torch.device(device))
 
+    folder = sources.first(preset, "paint_by_example", "unet").folder
+    checked = preset.safety_checker and (folder / "safety_checker" / "config.json").is_file()
+
     def part(cls: type, name: str, **options: Any) -> Any:
         return models.load(preset, "paint_by_example", cls, subfolder=name, **options)
 
@@ -224,8 +230,9 @@ def load_example_pipeline(preset: Preset, device: str) -> PaintByExamplePipeline
         image_encoder=part(PaintByExampleImageEncoder, "image_encoder", torch_dtype=dtype),
         unet=part(UNet2DConditionModel, "unet", torch_dtype=dtype),
         scheduler=part(DDIMScheduler, "scheduler"),
-        safety_checker=None,
+        safety_checker=part(StableDiffusionSafetyChecker, "safety_checker", torch_dtype=dtype) if checked else None,
         feature_extractor=part(CLIPImageProcessor, "feature_extractor"),
+        requires_safety_checker=checked,
     ).to(device)
     pipe.set_progress_bar_config(desc="paint by example", unit="step", leave=False)
     return pipe

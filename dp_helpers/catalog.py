@@ -84,7 +84,7 @@ def load_item(folder: str | Path, class_noun: str | None = None) -> Item:
         photos=[pad_to_square(photo) for photo in photos],
         own_masks=[mask and pad_to_square(mask, 0) for mask in masks],
         paths=listing.photos,
-        title=str(info.get("title", "")),
+        title=" ".join(str(info.get("title") or "").split()),
         info=info,
     )
 

@@ -12,10 +12,14 @@ from pathlib import Path
 from . import presets
 
 _IMPORTS = 0.5e9  # bytes of a process that has imported the libraries and done nothing yet (0.49 measured)
+_FOR_BASELINES = ("paint_by_example",)  # models that no product of your own needs
 
 
-def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
-    """Yield (is it right, what was checked, what was found) for each requirement."""
+def checks(preset_name: str = "tiny") -> Iterator[tuple[bool | None, str, str]]:
+    """Yield (is it right, what was checked, what was found) for each requirement.
+
+    None: it is not right, but only the baselines need it.
+    """
     yield sys.version_info >= (3, 11), "Python", f"{sys.version.split()[0]} (3.11 or newer is needed)"
     for library in ("torch", "diffusers", "transformers", "accelerate"):
         yield _try(library, lambda library=library: import_module(library).__version__)
@@ -25,12 +29,18 @@ def checks(preset_name: str = "tiny") -> Iterator[tuple[bool, str, str]]:
     yield right, name, found
     if not right:
         return
-    preset, sizes = presets.load(preset_name), []
+    preset, sizes, there = presets.load(preset_name), [], set()
     for model, sources in vars(preset.models).items():
         if sources:
-            yield _try(f"model {model}", lambda model=model: _model(preset, model, sizes))
+            right, name, found = _try(f"model {model}", lambda model=model: _model(preset, model, sizes))
+            there |= {model} if right else set()
+            optional = model in _FOR_BASELINES and not right
+            yield None if optional else right, name, f"for the baseline alone: {found}" if optional else found
     yield _try("disk", lambda: _disk(sum(sizes)))
-    yield _try("memory", lambda: _memory(preset))
+    if "inpainting" in there:
+        yield _try("memory", lambda: _memory(preset))
+    else:
+        yield False, "memory", "not known without the model 'inpainting'"
 
 
 def _try(name: str, look: Callable[[], str]) -> tuple[bool, str, str]:
@@ -65,10 +75,11 @@ def _adam() -> str:
 def _model(preset: presets.Preset, model: str, sizes: list[int]) -> str:
     """Say where a model comes from, and note how much of it is to be downloaded."""
     from . import sources
+    from .weights import megabytes
 
     source, size = sources.look_up(preset, model)
     sizes.append(size)
-    return f"{source} ({size / 1e6:,.0f} MB to download)" if size else source
+    return f"{source} ({megabytes(size)} to download)" if size else source
 
 
 def _disk(needed: int) -> str:

@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers
 from tqdm.auto import tqdm
 
 from .hub import ERRORS, HTTP_ERROR, TIMEOUT, Found, explain
-from .weights import Unusable
+from .weights import Unusable, megabytes
 
 _TRIES = 3  # of a download that breaks off
 
@@ -34,7 +34,7 @@ def download(found: Found) -> Path:
     if not found.missing:
         return found.folder
     cache = Path(constants.HF_HUB_CACHE)
-    what = f"{found.size / 1e6:,.0f} MB of {found.id}{' (fp16)' if found.choice.fp16 else ''}"
+    what = f"{megabytes(found.size)} of {found.id}{' (fp16)' if found.choice.fp16 else ''}"
     print(f"downloading {what} into {cache}, once", file=sys.stderr, flush=True)
     try:
         _check_space(cache, found.size)

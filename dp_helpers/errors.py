@@ -32,6 +32,11 @@ def note(sentence: str) -> None:
     warnings.warn(sentence, Note, stacklevel=3)
 
 
+def shorten(text: str, most: int = 100) -> str:
+    """Return a text for a sentence: its middle is left out if it is long."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
+
+
 def show_notes(*, once: bool = False) -> None:
     """Show every `Note` from now on as one plain line on stderr, without file and line number.
 

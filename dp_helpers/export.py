@@ -97,15 +97,16 @@ def card(run: Run, preset: Preset, place: str) -> ModelCard:
         tags=["inpainting", "stable-diffusion", "dreambooth", *(["lora"] if run.lora else [])],
         instance_prompt=run.prompt,
     )
+    title = item["title"] or run.record["class_noun"]
     usage = USAGE.format(place=place, prompt=run.prompt, **_used(preset))
     settings = record["preset"]["finetune"]
     text = f"""---
 {data.to_yaml()}
 ---
 
-# {item["title"]}, fine-tuned for inpainting
+# {title}, fine-tuned for inpainting
 
-Paints one product, "{item["title"]}", into photos. The prompt `{run.prompt}` means this product. It was fine-tuned with
+Paints one product, "{title}", into photos. The prompt `{run.prompt}` means this product. It was fine-tuned with
 masked DreamBooth ([arXiv 2305.01257](https://arxiv.org/abs/2305.01257)) on {len(item["photos"])} photos.
 
 ## Use

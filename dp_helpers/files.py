@@ -43,6 +43,8 @@ def check_can_write(path: str | Path, *, suffix: str | None = None) -> Path:
         InputError: the suffix differs, or the parent is a file or cannot be written to.
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise InputError(f"{path} cannot be the output: name a new {'file' if suffix else 'folder'} in it.")
     if suffix and path.suffix.lower() != suffix:
         raise InputError(f"{path} cannot be the output file: its name must end with {suffix}.")
     if suffix and path.is_dir():

@@ -71,7 +71,7 @@ def finetune(
     """
     _check(item, object_masks)
     preset, seed = presets.change(preset, finetune=settings), presets.checked_seed(seed)
-    checkpoints = _checkpoints(output_dir, resume, preset, runs.made_from(item, preset, seed))
+    checkpoints = _checkpoints(output_dir, resume, item, preset, runs.made_from(item, preset, seed))
     check_fits(preset, pick_device())
     if watch is not None:
         watch.folder = None if checkpoints is None else checkpoints.folder / runs.VALIDATION
@@ -162,13 +162,13 @@ def _what_to_lower(preset: Preset) -> str:
     return f"The memory of the device is too small for this run: close what else uses it, or set {helping}."
 
 
-def _checkpoints(output_dir, resume: bool, preset: Preset, origin: dict[str, Any]) -> Checkpoints | None:
+def _checkpoints(output_dir, resume: bool, item: Item, preset: Preset, origin: dict[str, Any]) -> Checkpoints | None:
     """Check the output folder, and return the checkpoints of the run; None if nothing is saved."""
     if output_dir is None:
         if resume:
             raise InputError("A run without an output folder has no checkpoints to resume from: name its output_dir.")
         return None
-    folder, settings = runs.check_run_folder(output_dir), preset.finetune
+    folder, settings = runs.check_run_folder(output_dir, item), preset.finetune
     checkpoints = Checkpoints(folder, settings.checkpointing_steps, settings.checkpoints_total_limit, origin)
     if not resume and (latest := checkpoints.latest()):
         raise InputError(

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     DisabledRepoError,
     GatedRepoError,
@@ -21,7 +28,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from .weights import OTHER_SOURCE, Choice, Unusable, choose, parts_of
+from .weights import OTHER_SOURCE, Choice, Unusable, choose, megabytes, parts_of
 
 TIMEOUT = 10.0  # seconds without an answer
 # The base of all errors of the connection: httpx's in version 1 of the Hub library, httpx2's in version 2.
@@ -88,7 +95,9 @@ def find(
         raise Unusable("is neither a folder nor an id such as owner/name", OTHER_SOURCE)
     name, _, asked = source.partition("@")
     options = {"weights": weights, "allow_bin": allow_bin}
-    problem = Unusable("is not in the cache", "connect to the Internet once, without HF_HUB_OFFLINE", unreachable=True)
+    # Without a way out: another source has said before why the Hub is not asked.
+    way_out = "unset HF_HUB_OFFLINE and connect to the Internet once" if constants.HF_HUB_OFFLINE else ""
+    problem = Unusable("is not in the cache", way_out, unreachable=True)
     if not (cached_only or constants.HF_HUB_OFFLINE):
         try:
             return _on_the_hub(name, asked or None, skip, options)
@@ -129,11 +138,12 @@ def explain(error: Exception, asked: str | None = None, size: int = 0) -> Unusab
     cache, way_out = constants.HF_HUB_CACHE, "set the environment variable HF_HOME to a folder with room"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return Unusable(
-            f"does not fit on the disk ({size / 1e6:,.0f} MB into {cache})",
+            f"does not fit on the disk ({megabytes(size)} into {cache})",
             f"free some space, or {way_out}",
             final=True,
         )
-    return Unusable(f"cannot be written into {cache} ({first_line(error)})", way_out, final=True)
+    reason = getattr(error, "strerror", None) or first_line(error)
+    return Unusable(f"cannot be written into {cache} ({reason})", way_out, final=True)
 
 
 def first_line(error: Exception) -> str:
@@ -148,9 +158,11 @@ def _on_the_hub(name: str, asked: str | None, skip: Collection[str], options: di
             file.rfilename: (file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id) for file in info.siblings
         }
         index = hf_hub_download(name, "model_index.json", revision=asked) if "model_index.json" in files else None
+        choice = choose(files, _parts(index, skip), **options)
+        if info.gated:  # the listing of a gated model is public, its files are not
+            get_hf_file_metadata(hf_hub_url(name, choice.files[0], revision=info.sha), timeout=TIMEOUT)
     except ERRORS as error:
         raise explain(error, asked) from error
-    choice = choose(files, _parts(index, skip), **options)
     missing = {path: files[path] for path in choice.files if not _cached(name, path, info.sha)}
     return Found(name, info.sha, choice, missing, asked)
 

@@ -23,7 +23,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedConfig, PreTrai
 
 from . import hub, sources
 from .device import inference_dtype, is_out_of_memory, layout, mixed_precision, pick_device
-from .errors import InputError, note
+from .errors import InputError, note, shorten
 from .presets import Preset
 
 Loaded = TypeVar("Loaded")
@@ -180,12 +180,14 @@ def say_what_is_not_read(tokenizer: CLIPTokenizer, prompts: list[str]) -> None:
         ids = tokenizer(prompt, **options).input_ids
         if tokenizer.unk_token_id in ids:
             unknown = [
-                word for word in prompt.split() if tokenizer.unk_token_id in tokenizer(word, **options).input_ids
+                shorten(word)
+                for word in prompt.split()
+                if tokenizer.unk_token_id in tokenizer(word, **options).input_ids
             ]
             note(f"The model's tokenizer has no letters for {', '.join(map(repr, unknown))}: they are not read.")
         if len(ids) > room:
-            lost = tokenizer.decode(ids[room:]).strip()
-            note(f"The model reads {room} tokens, but {prompt!r} has {len(ids)}: {lost!r} at its end is not read.")
+            shown, lost = shorten(prompt), shorten(tokenizer.decode(ids[room:]).strip())
+            note(f"The model reads {room} tokens, but {shown!r} has {len(ids)}: {lost!r} at its end is not read.")
 
 
 def finish(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:

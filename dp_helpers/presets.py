@@ -184,7 +184,6 @@ _SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
 _COUNT = ("at least 1", lambda value: value >= 1)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 
-
 # What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
     ("", "resolution", "a positive multiple of 8", lambda value: value > 0 and value % 8 == 0),
@@ -201,7 +200,8 @@ _RULES = [
     ("finetune", "learning_rate", "greater than 0 and at most 0.1", lambda value: 0 < value <= 0.1),
     ("finetune", "text_encoder_learning_rate", "between 0 and 0.1", lambda value: 0 <= value <= 0.1),
     ("finetune", "weight_decay lr_warmup_steps mask_weight background_weight prior_weight", *_NOT_NEGATIVE),
-    ("finetune", "checkpointing_steps validation_steps lora_rank", *_NOT_NEGATIVE),
+    ("finetune", "checkpointing_steps validation_steps", *_NOT_NEGATIVE),
+    ("finetune", "lora_rank", "between 0 and 1024", lambda value: 0 <= value <= 1024),
     ("finetune", "lora_targets", "a list of at least one layer", bool),
     ("finetune", "lr_scheduler", f"one of {', '.join(SCHEDULES)}", SCHEDULES.__contains__),
     ("finetune", "report_to", f"one of {', '.join(TRACKERS)}", TRACKERS.__contains__),

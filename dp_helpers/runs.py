@@ -98,22 +98,26 @@ class Run:
         return self.record["preset"]["source"]
 
 
-def check_run_folder(folder: str | Path) -> Path:
-    """Return ``folder`` as a Path if a run can be saved there.
+def check_run_folder(folder: str | Path, item: Item | None = None) -> Path:
+    """Return ``folder`` as a Path if a run can be saved there. An older run of the same ``item`` may be there.
 
     Raises:
-        InputError: it is a file, it cannot be written to, or it holds something else than a run or its checkpoints.
+        InputError: it is a file, it cannot be written to, or it holds something else than a run or its checkpoints, or
+            the run of another item.
     """
     folder = check_can_write(folder)
     recover(folder)
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if inside - _PARTS and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
+    there = _item_in(folder) if item else None
+    if there is not None and there != item.name:
+        raise InputError(f"{folder} holds the run of another item, {there}: name a new folder, or remove that one.")
     return folder
 
 
 def save_run(run: Run, folder: str | Path) -> Path:
-    """Save a run. An older run in the same folder is replaced once the new one is whole."""
+    """Save a run. An older run in the same folder is replaced once the new one is whole; other files there stay."""
     folder = check_run_folder(folder)
     with whole_folder(folder, replace=True) as temporary:
         for name, module in run.modules.items():
@@ -123,6 +127,9 @@ def save_run(run: Run, folder: str | Path) -> Path:
         pictures = folder / checkpoints.FOLDER / VALIDATION
         if pictures.is_dir():
             shutil.copytree(pictures, temporary / VALIDATION)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name not in _PARTS | {"run.json"}:  # the user's own, for example paintings
+                (shutil.copytree if path.is_dir() else shutil.copy2)(path, temporary / path.name)
         text = json.dumps(run.record, indent=2, ensure_ascii=False)
         (temporary / "run.json").write_text(text + "\n", encoding="utf-8")
     run.folder = folder
@@ -213,6 +220,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # bitsandbytes is optional
             found[name] = "none"
     return found
+
+
+def _item_in(folder: Path) -> str | None:
+    """Return the name of the item whose run is in a folder; None if there is no whole record."""
+    try:
+        return read_record(folder)["item"]["name"]
+    except (InputError, TypeError, KeyError):
+        return None
 
 
 def _about(item: Item) -> dict[str, Any]:

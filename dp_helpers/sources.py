@@ -52,7 +52,7 @@ def first(preset: Preset, model: str, part: str = "", *, weights: bool = True) -
         folder = folder_of(source, preset)
         if folder:
             return Source(str(folder), folder, _choose_in(folder, part, weights, source in preset.allow_bin))
-        return _fetch(source, _skip(preset, model), weights, source in preset.allow_bin, cached_only)
+        return _fetch(source, _skip(preset), weights, source in preset.allow_bin, cached_only)
 
     key = (preset.folder, getattr(preset.models, model))
     source, found = _try_each(preset, model, look, [_chosen[key]] if key in _chosen else key[1])
@@ -79,8 +79,7 @@ def look_up(preset: Preset, model: str) -> tuple[str, int]:
         if folder:
             _choose_in(folder, "", True, allow_bin)
             return source, 0
-        skip = _skip(preset, model)
-        return source, hub.find(source, skip=skip, allow_bin=allow_bin, cached_only=cached_only).size
+        return source, hub.find(source, skip=_skip(preset), allow_bin=allow_bin, cached_only=cached_only).size
 
     return _try_each(preset, model, look, getattr(preset.models, model))[1]
 
@@ -108,7 +107,7 @@ def _try_each(
             found = look(source, unreachable)
         except Unusable as error:
             failures.append(f"{folder_of(source, preset) or source} {error.why}")
-            ways_out.append(error.way_out)
+            ways_out += [error.way_out] * bool(error.way_out)
             unreachable = unreachable or error.unreachable
             if error.final:
                 break
@@ -145,9 +144,9 @@ def _parts_in(folder: Path) -> list[str]:
         raise Unusable(f"has a damaged {path.name} ({error})", OTHER_SOURCE) from error
 
 
-def _skip(preset: Preset, model: str) -> tuple[str, ...]:
-    """Return the parts that are not downloaded. No painter but the inpainting pipeline uses a safety checker."""
-    return () if preset.safety_checker and model == "inpainting" else (_CHECKER,)
+def _skip(preset: Preset) -> tuple[str, ...]:
+    """Return the parts that are not downloaded."""
+    return () if preset.safety_checker else (_CHECKER,)
 
 
 def folder_of(source: str, preset: Preset) -> Path | None:

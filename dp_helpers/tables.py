@@ -13,7 +13,8 @@ from typing import Any
 
 from .errors import InputError
 
-_WORDS = {"int": "a whole number", "float": "a finite number", "str": "text", "bool": "true or false"}
+_WORDS = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", Path: "a path"}
+_PLURALS = {str: "texts", float: "finite numbers", int: "whole numbers"}
 
 
 def build(cls: type, table: Mapping[str, Any], where: str, prefix: str = "") -> Any:
@@ -56,5 +57,15 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
             return int(value)
     elif type(value) in options or (Path in options and isinstance(value, Path)):
         return value
-    wanted = str(hint) if typing.get_args(hint) else hint.__name__
-    raise InputError(f"{where}{key} is {value!r}, but must be {_WORDS.get(wanted, f'of type {wanted}')}.")
+    raise InputError(f"{where}{key} is {value!r}, but must be {_in_words(hint)}.")
+
+
+def _in_words(hint: Any) -> str:
+    """Say what a value of a type is: "a whole number", "a list of texts, in square brackets"."""
+    kinds = [kind for kind in typing.get_args(hint) if kind not in (types.NoneType, Ellipsis)]
+    if typing.get_origin(hint) is tuple:
+        count = "" if Ellipsis in typing.get_args(hint) else f"{len(kinds)} "
+        return f"a list of {count}{_PLURALS.get(kinds[0], 'entries')}, in square brackets"
+    if kinds and typing.get_origin(hint) is not dict:
+        return " or ".join(map(_in_words, kinds))
+    return _WORDS.get(hint, "a table")

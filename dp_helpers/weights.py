@@ -16,6 +16,11 @@ _WEIGHTS = re.compile(r"(?:diffusion_pytorch_|pytorch_)?model(\.fp16)?(?:-\d+-of
 _TEXTS = (".json", ".txt")
 
 
+def megabytes(size: int) -> str:
+    """Return a number of bytes in words: "1,720 MB"."""
+    return "less than 1 MB" if 0 < size < 1e6 else f"{size / 1e6:,.0f} MB"
+
+
 class Unusable(Exception):
     """Raised for a source that cannot be used.
 
@@ -108,6 +113,7 @@ def _weights(names: Collection[str], part: str, allow_bin: bool) -> tuple[tuple[
     if any(kind == "bin" for _, kind in forms) and not allow_bin:
         raise Unusable(
             f"has {of_part} as .bin files only, not as safetensors",
-            "name it in allow_bin of a preset file of your own, which reads them by the weights-only reader",
+            "write its id into the list allow_bin of a preset file of your own, and the weights-only reader, which "
+            "runs no code, reads them",
         )
     raise Unusable(f"lacks {of_part}", OTHER_SOURCE)

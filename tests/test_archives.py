@@ -49,6 +49,13 @@ def test_item_json_and_masks_come_along_and_what_macos_adds_does_not(photos, tmp
     assert (item.class_noun, item.title, len(item.photos)) == ("mug", "A mug", 3) and item.own_masks[0] is not None
 
 
+def test_a_note_next_to_the_folder_does_not_hide_it(photos, tmp_path):
+    path = make_zip(
+        tmp_path / "shop.zip", {f"chair/{name}": each for name, each in photos.items()} | {"read me.txt": b""}
+    )
+    assert catalog.load_item(path, "chair").name == "chair"
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.png", "/tmp/evil.png", "a/../../evil.png", "..\\evil.png", "a\\..\\..\\evil.png"]
 )

@@ -9,6 +9,7 @@ from diffusers import PNDMScheduler
 from PIL import Image, ImageOps
 from tools.example import make_example_parts
 from tools.family import SIDE
+from tools.hub_models import make_checker
 
 from dp_helpers import baselines, inpaint, presets, segment
 from dp_helpers.errors import InputError
@@ -132,6 +133,23 @@ def test_bin_weights_are_read_only_where_the_preset_allows_it(preset, item, obje
         loaded = getattr(painter.pipe, name).state_dict()
         assert all(torch.equal(loaded[key], value) for key, value in part.state_dict().items()), name
     assert painter(photo, mask).painted.size == (SIDE, SIDE)
+
+
+@pytest.mark.parametrize("flagging", [True, False])
+def test_paint_by_example_uses_the_safety_checker_that_comes_with_it(
+    preset, item, object_masks, tmp_path, photo, mask, flagging
+):
+    make_example_parts(tmp_path)
+    make_checker(flagging).save_pretrained(tmp_path / "safety_checker")
+    preset = presets.change(preset, models={"paint_by_example": [str(tmp_path)]})
+    painter = baselines.paint_by_example(preset, item, object_masks)
+    if flagging:
+        with pytest.raises(InputError, match="rejected the picture of seed 3, so nothing was painted"):
+            painter(photo, mask, seed=3)
+        free = baselines.paint_by_example(presets.change(preset, safety_checker=False), item, object_masks)
+        assert free.pipe.safety_checker is None and free(photo, mask, seed=3).image.size == photo.size
+    else:
+        assert painter.pipe.safety_checker and painter(photo, mask, seed=3).image.size == photo.size
 
 
 class Spy:

@@ -132,3 +132,9 @@ def test_load_context(tmp_path, photo, mask):
     context = catalog.load_context(tmp_path)
     assert context.kind == "room" and context.fits == ("sofa",) and list(context.masks) == ["drawn"]
     assert context.photo.size == context.masks["drawn"].size
+
+
+@pytest.mark.parametrize(("title", "wanted"), [(None, ""), (" Red\n  box ", "Red box"), (7, "7")])
+def test_a_title_is_one_line_of_text(item_folder, title, wanted):
+    (item_folder / "item.json").write_text(json.dumps({"class_noun": "mug", "title": title}))
+    assert catalog.load_item(item_folder).title == wanted

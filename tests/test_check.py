@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tools.command import Done
-from tools.hub_models import make_repositories
+from tools.hub_models import CLIPSEG, make_repositories
 
 from dp_helpers import check, presets
 from dp_helpers.training import memory
@@ -12,7 +12,7 @@ from dp_helpers.training import memory
 def test_check_says_ok_or_fail_a_line(family, capsys):
     done = Done(capsys, "check", "--preset", family / "preset.toml")
     lines = done.stdout.splitlines()
-    assert len(lines) >= 6 and all(line.startswith(("OK  ", "FAIL")) for line in lines)
+    assert len(lines) >= 6 and all(line.startswith(("OK  ", "FAIL", "NOTE")) for line in lines)
     assert any(line.startswith("OK   8-bit Adam") for line in lines)
     assert "OK   model clip: ./clip" in lines
     assert done.returncode == any(line.startswith("FAIL") for line in lines)
@@ -69,9 +69,10 @@ def full_size(hub_server, family, tmp_path):
 def test_the_hubs_models_are_looked_up_and_not_downloaded(full_size):
     lines = {name: (right, what) for right, name, what in check.checks("sd15")}
     right, what = lines["model inpainting"]
-    assert right and what == "stable-diffusion-v1-5/stable-diffusion-inpainting (0 MB to download)"
+    assert right and what == "stable-diffusion-v1-5/stable-diffusion-inpainting (less than 1 MB to download)"
     right, what = lines["model paint_by_example"]
-    assert not right and "Fantasy-Studio/Paint-by-Example is not on the Hub" in what
+    assert right is None and what.startswith("for the baseline alone: ")
+    assert "Fantasy-Studio/Paint-by-Example is not on the Hub" in what
     assert lines["disk"][0] and lines["disk"][1].endswith(" MB are needed)")
     assert not [path for path in full_size.downloads() if path.endswith(".safetensors")]
 
@@ -86,6 +87,19 @@ def test_no_network_fails_the_models_lines(full_size):
     full_size.faults["/api/models/"] = 503
     right, what = found("model clipseg")
     assert not right and "the Hub fails (503)" in what
+
+
+def test_a_missing_model_is_told_once(full_size, capsys):
+    full_size.faults["/api/models/"] = 503
+    done = Done(capsys, "check", "--preset", "sd15")
+    assert done.returncode == 1 and done.stdout.count("The model 'inpainting'") == 1
+    assert done.stdout.splitlines()[-1] == "FAIL memory: not known without the model 'inpainting'"
+
+
+def test_a_gated_model_fails_its_line(full_size):
+    full_size.repositories[CLIPSEG].gated = True
+    right, what = found("model clipseg")
+    assert not right and "CIDAS/clipseg-rd64-refined is gated" in what and "hf auth login" in what
 
 
 @pytest.mark.parametrize(("free", "right"), [(10**12, True), (10**6, False)])

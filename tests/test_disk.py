@@ -98,8 +98,8 @@ LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from pathlib import Path
-import torch
-from safetensors.torch import save_file
+import numpy
+from safetensors.numpy import save_file
 from PIL import Image
 from dp_helpers import files
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -107,7 +107,7 @@ folder = Path(sys.argv[1])
 for write in (
     lambda path: path.write_bytes(bytes(10_000)),
     lambda path: Image.effect_noise((200, 200), 50).save(path, "PNG"),
-    lambda path: save_file({"weight": torch.zeros(10_000)}, path),
+    lambda path: save_file({"weight": numpy.zeros(10_000)}, path),
 ):
     try:
         with files.whole_folder(folder / "run") as temporary:

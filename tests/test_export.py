@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,8 @@ def test_the_card_says_what_it_is(exported, run, preset):
     assert f"| `learning_rate` | {preset.finetune.learning_rate} |" in card.text
     assert run.prompt in card.text and "Red box" in card.text and f"torch {torch.__version__}" in card.text
     real = presets.change(preset, license="creativeml-openrail-m", models={"inpainting": ["someone/base"]})
+    untitled = replace(run, record=run.record | {"item": run.record["item"] | {"title": ""}})
+    assert "# armchair, fine-tuned" in export.card(untitled, preset, "box").text
     data = export.card(run, real, "me/box").data
     assert (data.license, data.base_model) == ("creativeml-openrail-m", "someone/base")
 

@@ -104,7 +104,7 @@ def test_a_cache_that_is_not_whole_is_not_used(server, monkeypatch):
     (found.folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
     assert list(hub.find(INPAINTING).missing) == ["unet/diffusion_pytorch_model.fp16.safetensors"]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(Unusable, match="is not in the cache: connect to the Internet once"):
+    with pytest.raises(Unusable, match="is not in the cache: unset HF_HUB_OFFLINE and connect to the Internet once"):
         hub.find(INPAINTING)
 
 

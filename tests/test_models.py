@@ -8,10 +8,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from tools.family import TOKENS
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPTokenizer
 
 from dp_helpers import models, presets
-from dp_helpers.errors import InputError
+from dp_helpers.errors import InputError, Note
 
 
 def test_a_configuration_is_read_without_the_weights(preset, family, tmp_path):
@@ -117,3 +117,10 @@ def test_a_finished_model_is_frozen_and_in_the_given_precision():
     done = models.finish(model, torch.float16)
     assert not done.training and not any(value.requires_grad for value in done.parameters())
     assert done.weight.dtype is torch.float16 and done.weight.is_contiguous()
+
+
+def test_a_long_prompt_is_shortened_in_the_sentence_about_it(preset):
+    tokenizer = models.load(preset, "inpainting", CLIPTokenizer, subfolder="tokenizer")
+    with pytest.warns(Note, match=r"^The model reads \d+ tokens, but 'a mug .* \.\.\. .*mug ' has \d+: ") as said:
+        models.say_what_is_not_read(tokenizer, ["a mug " * 500])
+    assert len(str(said[0].message)) < 400

@@ -118,6 +118,10 @@ def test_a_changed_preset_differs_in_the_settings_given_and_the_original_in_none
         ({"resolution": 100}, "a positive multiple of 8"),
         ({"token": "two words"}, "one word"),
         ({"token": 3}, "token is 3, but must be text"),
+        ({"models": {"clip": "a/b"}}, "models.clip is 'a/b', but must be a list of texts, in square brackets"),
+        ({"finetune": {"augment_scale": [1]}}, "must be a list of 2 finite numbers, in square brackets"),
+        ({"finetune": {"snr_gamma": "high"}}, "snr_gamma is 'high', but must be a finite number"),
+        ({"finetune": {"lora_rank": 10**6}}, "lora_rank is 1000000, but must be between 0 and 1024"),
     ],
 )
 def test_a_wrong_change_is_told_in_one_sentence(changes, words):

@@ -75,9 +75,12 @@ def test_an_old_run_stays_until_the_new_one_is_whole(run, tmp_path, monkeypatch)
 
 def test_a_new_run_replaces_an_old_one_whole(run, tmp_path):
     folder = runs.save_run(replace(run), tmp_path / "run")
-    (folder / "left-over.txt").write_text("of the old run")
+    (folder / "unet" / "left-over.txt").write_text("of the old run")
+    (folder / "paintings").mkdir()
+    (folder / "paintings" / "mine.txt").write_text("not of the run")
     runs.save_run(replace(run, record=run.record | {"seed": 9}), folder)
-    assert runs.read_record(folder)["seed"] == 9 and not (folder / "left-over.txt").exists()
+    assert runs.read_record(folder)["seed"] == 9 and not (folder / "unet" / "left-over.txt").exists()
+    assert (folder / "paintings" / "mine.txt").read_text() == "not of the run"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -89,6 +92,16 @@ def test_a_foreign_folder_is_not_overwritten(run, tmp_path):
     assert (tmp_path / "letters.txt").read_text() == "dear diary"
     (tmp_path / "empty").mkdir()
     assert runs.check_run_folder(tmp_path / "empty") == tmp_path / "empty"
+
+
+def test_the_run_of_another_item_is_not_overwritten(run, item, preset, tmp_path):
+    folder = runs.save_run(replace(run), tmp_path / "run")
+    assert runs.check_run_folder(folder, item) == folder
+    other = replace(item, name="blue-mug")
+    with pytest.raises(InputError, match="holds the run of another item, red-box: name a new folder, or remove"):
+        finetune(other, other.own_masks, preset, output_dir=folder, progress=False)
+    (folder / "run.json").write_text("{")
+    assert runs.check_run_folder(folder, other) == folder  # a damaged one may be replaced
 
 
 @pytest.mark.parametrize(

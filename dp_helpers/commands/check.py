@@ -6,6 +6,8 @@ import argparse
 
 from . import common
 
+_WORDS = {True: "OK  ", False: "FAIL", None: "NOTE"}
+
 
 def add(commands) -> None:
     """Add the command to the parser's ``commands``."""
@@ -19,6 +21,6 @@ def run(options: argparse.Namespace) -> int:
 
     everything = True
     for right, name, found in checks(options.preset):
-        everything &= right
-        print(f"{'OK  ' if right else 'FAIL'} {name}: {found}", flush=True)
+        everything &= right is not False
+        print(f"{_WORDS[right]} {name}: {found}", flush=True)
     return 0 if everything else 1

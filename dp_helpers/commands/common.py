@@ -90,6 +90,9 @@ def chosen_preset(options: argparse.Namespace, source: str | None = None, **chan
             parsed = value  # a word without quotes
         if table and table not in presets.TABLES:
             raise InputError(f"--set {given}: the tables of a preset are {', '.join(presets.TABLES)}.")
+        in_tables = [each for each in presets.TABLES if hasattr(getattr(preset, each), setting)]
+        if not table and in_tables:
+            raise InputError(f"--set {given}: name its table, too: {in_tables[0]}.{setting}={value}.")
         preset = presets.change(preset, **({table: {setting: parsed}} if table else {setting: parsed}))
     for table, settings in changes.items():
         preset = presets.change(preset, **{table: {key: value for key, value in settings.items() if value is not None}})

@@ -64,7 +64,7 @@ def _finetune(item: Item, folder: Path, preset: Preset, context: Context | None,
     from .. import finetune as training
     from .. import runs, segment, watch
 
-    runs.check_run_folder(folder)
+    runs.check_run_folder(folder, item)
     common.say(f"finding the {item.class_noun} on {len(item.photos)} photos")
     object_masks = segment.object_masks(item, preset)
     common.say(f"fine-tuning on {item.name}")

@@ -105,8 +105,8 @@ def transparent_palette() -> bytes:
 # The commands
 
 
-def inpaint(folder: Path, *, photo: str = "photo.png", mask: str = "mask.png", out: str = "new/out.png", more=()):
-    return ["inpaint", folder / "run", folder / photo, folder / mask, "--out", folder / out, *more]
+def inpaint(folder: Path, *, run="run", photo="photo.png", mask="mask.png", out="new/out.png", more=()):
+    return ["inpaint", folder / run, folder / photo, folder / mask, "--out", folder / out, *more]
 
 
 def with_photo(content: bytes, name: str = "given.png"):
@@ -371,6 +371,14 @@ ARGUMENTS = [
     ("no command", lambda folder: [], ["the following arguments are required: COMMAND"]),
     ("no output", lambda folder: ["finetune", folder], ["the following arguments are required: --out"]),
     ("no steps", item_and("--steps", 0), ["finetune.steps is 0, but must be at least 1"]),
+    ("a setting without its table", item_and("--set", "lora_rank=8"), ["name its table, too: finetune.lora_rank=8"]),
+    ("out is the working folder", item_and("--out", "."), ["\\. cannot be the output: name a new folder in it"]),
+    ("out is the folder above", item_and("--out", ".."), ["cannot be the output: name a new folder in it"]),
+    ("out has no name", partial(inpaint, more=["--out", ""]), ["\\. cannot be the output: name a new file in it"]),
+    ("out with an endless name", arguments("--out", "x" * 300 + ".png"), ["cannot be used \\(File name too long\\)"]),
+    ("a photo with an endless name", partial(inpaint, photo="x" * 300), ["cannot be used \\(File name too long\\)"]),
+    ("an item with an endless name", lambda folder: ["masks", "x" * 300, "--out", folder / "a"], ["name too long"]),
+    ("a run with an endless name", partial(inpaint, run="x" * 300), ["cannot be used \\(File name too long\\)"]),
     ("no such preset", item_and("--preset", "sd99"), ["There is no preset 'sd99'"]),
     ("masks among the photos", masks_into_the_photos, ["is the folder of the photos: choose another one"]),
 ]

@@ -35,17 +35,22 @@ def make_repositories(family: Path, folder: Path) -> dict[str, Repository]:
     }
 
 
-def make_inpainting(folder: Path, *, flagging: bool = False) -> Path:
-    """Make a pipeline with a safety checker: plain weights as .bin, safetensors in fp16 alone, a huge .ckpt.
-
-    ``flagging``: the safety checker finds fault with every picture.
-    """
-    pipe = make_pipeline()
+def make_checker(flagging: bool) -> StableDiffusionSafetyChecker:
+    """Make a safety checker that finds fault with every picture, or with none."""
     size = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     vision = size | {"image_size": SIDE, "patch_size": 8}
     checker = StableDiffusionSafetyChecker(CLIPConfig(text_config=size, vision_config=vision, projection_dim=8))
     checker.concept_embeds_weights.data.fill_(-2.0 if flagging else 2.0)
     checker.special_care_embeds_weights.data.fill_(2.0)
+    return checker
+
+
+def make_inpainting(folder: Path, *, flagging: bool = False) -> Path:
+    """Make a pipeline with a safety checker: plain weights as .bin, safetensors in fp16 alone, a huge .ckpt.
+
+    ``flagging``: the safety checker finds fault with every picture.
+    """
+    pipe, checker = make_pipeline(), make_checker(flagging)
     processor = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
     pipe.register_modules(safety_checker=checker, feature_extractor=processor)
     pipe.register_to_config(requires_safety_checker=True)
