@@ -85,7 +85,8 @@ class ProductPanel(widgets.VBox):
         self.item: catalog.Item | None = None
         self._scene = MaskCanvas(photo, mask)
         self.drop = FileDrop(self.folder / "photos", self._on_photos, hint="or drop photos or a zip file of them here")
-        self.photos, self.remove = widgets.HTML(), widgets.Button(description="Remove all photos")
+        self.photos = widgets.HTML(layout=widgets.Layout(margin="10px 2px 2px"))
+        self.remove = widgets.Button(description="Remove all photos")
         self.remove.on_click(self._on_remove)
         self.find = FindPanel(self.folder, preset)
         self.find.on_done = self._on_found
