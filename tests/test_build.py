@@ -1,4 +1,4 @@
-"""Recipes under data/build/ that need no renderer: what training products look like, and the sheets of failures."""
+"""Recipes under data/build/ that need no renderer: what training products look like, sheets of failures, and fakes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.build.measure import failures
+from data.build.measure import failures, fool
 from data.build.render import products
 from data.build.render.items import ITEMS
+from dp_helpers import files
+from dp_helpers.evaluation import metrics, truth
+from dp_helpers.evaluation.pairs import load_pairs
 
 
 def specs(count: int = 200):
@@ -45,3 +48,23 @@ def test_sheet_of_failures_shows_the_worst(tmp_path):
         assert picture.size == (4 * 136 - 8, 2 * 152 - 8)
         shown = [picture.getpixel((col * 136 + 64, row * 152 + 80))[0] for row in range(2) for col in range(4)]
     assert shown == pytest.approx([20 * badness for badness in range(11, 3, -1)], abs=3)
+
+
+def test_fakes_of_a_metric_change_the_picture_under_the_mask_alone():
+    pair = load_pairs(files.find_data(), ["sweetheart-mug"])[0]
+    made = fool.fakes(pair, np.random.default_rng(0))
+    assert len(made) == 5
+    for name, picture in made.items():
+        assert picture.size == pair.truth.size
+        assert metrics.outside_max_change(pair.truth, picture, pair.mask) == 0, name
+        assert truth.color_difference(picture, pair.truth, pair.item_mask) > 2, name
+    assert np.ptp(np.asarray(made["without colour"])[np.asarray(pair.item_mask) > 127], axis=1).max() == 0
+
+
+def test_every_item_has_two_fresh_twins():
+    assert set(fool.FRESH) == {item["name"] for item in ITEMS}
+    for item in ITEMS:
+        own = item["spec"]
+        for changes in fool.FRESH[item["name"]]:
+            paint = own["paint"] | changes.get("paint", {})
+            assert own | changes | {"paint": paint} != own, item["name"]

@@ -20,7 +20,8 @@ def clip_score(image: Image.Image, references: Sequence[Image.Image], mask: Imag
 
     Formula: max over references r of cos(CLIP(region), CLIP(r)). The region is the crop of the mask's box, as in the
     evaluation tool of Paint by Example (arXiv 2211.13227), which the paper follows.
-    Range: -1 to 1. Higher is better. Near-identical items score alike (arXiv 2604.01973): see `retrieval`.
+    Range: -1 to 1. Higher is better. Near-identical items score alike (arXiv 2604.01973): see `retrieval`. By
+    `tiny` 13 of 48 near-twins score above the true picture, and so do 3 of 26 blurred true pictures (data/results).
 
     Args:
         image: the painted photo.

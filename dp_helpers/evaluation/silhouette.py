@@ -1,7 +1,8 @@
 """The shape of what was painted: is the product whole, and does it keep its aspect?
 
 The silhouette is what ClipSeg finds in the painted square for the class noun, within the mask. ClipSeg makes errors of
-its own. The values of the true pictures, which stand next to those of the painters, show how large these are.
+its own. The values of the true pictures, which stand next to those of the painters, show how large these are. Both
+metrics ask for a shape alone: by them the true outline in one colour is as good as the true product.
 """
 
 from __future__ import annotations
