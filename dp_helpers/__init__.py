@@ -34,7 +34,6 @@ MODULES = {
     "catalog": "items and contexts: photos and masks from disk",
     "segment": "ClipSeg: from a class noun to object masks",
     "matte": "which part of a painted square is the product?",
-    "training.cutout": "a product cut out of its plain background, with its shadow",
     "training.views": "what one training photo may look like: moved, scaled, on another background",
     "training.latents": "batches of latents, and the bank that encodes them once",
     "training.loss": "Eq. 2, its targets and its weights",
