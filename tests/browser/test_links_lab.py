@@ -41,7 +41,7 @@ def page(browser, tmp_path, request):
 @pytest.mark.parametrize("page", ["02_masked_finetuning"], indirect=True)
 def test_a_word_leads_to_its_entry_in_the_glossary(page):
     page.locator(".jp-RenderedMarkdown").locator(LINK).first.click()
-    heading = page.locator(".jp-MarkdownViewer h3").get_by_text("U-Net", exact=True)
+    heading = page.locator(".jp-MarkdownViewer h3", has_text="U-Net")
     heading.wait_for()
     viewer = page.locator(".jp-MarkdownViewer").bounding_box()
     page.wait_for_timeout(1000)  # it scrolls
