@@ -138,8 +138,8 @@ def _banks(
         with _bar(shown, "draw class pictures", "picture") as report:
             pictures = prior.class_pictures(item, preset, folder, report)
         banks["class_bank"] = prior.class_bank(pictures, preset, seed=seed)
+    vae = models.load_vae(preset).to(pick_device())  # before the bar, because a download says a line
     with _bar(shown, "encode", "view") as report:
-        vae = models.load_vae(preset).to(pick_device())
         banks["bank"] = build_bank(vae, item.photos, object_masks, preset, seed=seed, progress=report)
     return banks
 
