@@ -163,7 +163,7 @@ class NumberField(widgets.Text):
     value = traitlets.CUnicode(help="what is typed").tag(sync=True)
 
     def __init__(self, value: float, description: str) -> None:
-        super().__init__(value, description=description, style=LABEL)
+        super().__init__(value, description=description, style=LABEL, layout={"max_width": "98%"})
         self._kind = type(value)
 
     @property
