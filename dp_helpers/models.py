@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -141,8 +142,10 @@ def ready_to_train(unet: UNet2DConditionModel, text_encoder: CLIPTextModel, pres
     text_encoder.train()  # in eval mode gradient checkpointing does nothing for the text encoder
     if preset.finetune.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-        # The re-entrant kind gives no gradients to LoRA matrices behind a frozen embedding.
-        text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with warnings.catch_warnings():  # transformers 5.23 warns that it has a new name, which 5.10 does not know
+            warnings.simplefilter("ignore", FutureWarning)
+            # The re-entrant kind gives no gradients to LoRA matrices behind a frozen embedding.
+            text_encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def check_unet(preset: Preset, unet: UNet2DConditionModel | None = None) -> None:

@@ -66,7 +66,7 @@ def test_the_vae_is_frozen(preset):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_what_is_trained_is_in_fp32_and_in_training_mode(preset, checkpointing):
+def test_what_is_trained_is_in_fp32_and_in_training_mode(preset, checkpointing, recwarn):
     chosen = presets.change(preset, finetune={"gradient_checkpointing": checkpointing})
     unet, text_encoder, _, scheduler = models.load_trainable(chosen)
     for model in (unet, text_encoder):
@@ -74,6 +74,7 @@ def test_what_is_trained_is_in_fp32_and_in_training_mode(preset, checkpointing):
         assert {value.dtype for value in model.parameters()} == {torch.float32}
         assert all(value.requires_grad for value in model.parameters())
     assert scheduler.config.prediction_type == "v_prediction"
+    assert not [str(each.message) for each in recwarn if "checkpointing_enable" in str(each.message)]
 
 
 def test_a_unet_without_nine_channels_is_refused(preset, family, tmp_path):
