@@ -79,7 +79,7 @@ def test_shards_come_with_their_index(precision):
 
 def test_pickles_are_refused_with_the_way_out_unless_allowed():
     files = ["config.json", "pytorch_model.bin", "pytorch_model.fp16.bin"]
-    with pytest.raises(Unusable, match="as .bin files only, not as safetensors: name it in allow_bin"):
+    with pytest.raises(Unusable, match="as .bin files only, not as safetensors: write its id into the list allow_bin"):
         choose(files)
     chosen = choose(files, allow_bin=True)
     assert sorted(chosen.files) == ["config.json", "pytorch_model.bin"] and chosen.pickled == {""}
