@@ -181,12 +181,12 @@ def change(preset: Preset, **changes: Any) -> Preset:
 
 
 _SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
-_COUNT = ("at least 1", lambda value: value >= 1)
+_COUNT, _SIZE = ("at least 1", lambda value: value >= 1), ("between 1 and 4096", range(1, 4097).__contains__)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 
 # What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
-    ("", "resolution", "a positive multiple of 8", lambda value: value > 0 and value % 8 == 0),
+    ("", "resolution", "a multiple of 8 up to 4096", range(8, 4097, 8).__contains__),
     ("", "token", "one word", lambda value: len(value.split()) == 1),
     ("models", "inpainting", "a list of at least one source", bool),
     ("segment", "prompts", "a list of at least one prompt", bool),
@@ -194,8 +194,8 @@ _RULES = [
     ("segment", "smooth grow", *_SHARE),
     ("masks", "around object_grow", *_SHARE),
     ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
-    ("finetune", "steps batch_size gradient_accumulation_steps class_pictures text_encoder_stop_step", *_COUNT),
-    ("finetune", "views masks_per_view encode_batch_size checkpoints_total_limit", *_COUNT),
+    ("finetune", "steps gradient_accumulation_steps views checkpoints_total_limit text_encoder_stop_step", *_COUNT),
+    ("finetune", "batch_size encode_batch_size masks_per_view class_pictures", *_SIZE),
     ("finetune", "max_grad_norm snr_gamma lora_alpha", "greater than 0", lambda value: value > 0),
     ("finetune", "learning_rate", "greater than 0 and at most 0.1", lambda value: 0 < value <= 0.1),
     ("finetune", "text_encoder_learning_rate", "between 0 and 0.1", lambda value: 0 <= value <= 0.1),
