@@ -34,10 +34,10 @@ def test_photos_in_picture_out(family, item_folder, scene, monkeypatch, capsys):
     for path in made:  # of the photo's own size, so that it can be put next to it
         own = item_folder / "photos" / path.name
         assert Image.open(path).tobytes() == Image.open(own).tobytes()
-    made[0].write_bytes(b"mended by hand")
+    made[0].write_bytes(b"corrected by hand")
     again = Done(capsys, "masks", item_folder, "--preset", preset, "--out", "masks")
     assert again.returncode == 2 and f"{Path('masks') / made[0].name} is there already" in again.stderr
-    assert made[0].read_bytes() == b"mended by hand"
+    assert made[0].read_bytes() == b"corrected by hand"
 
     options = ("--preset", preset, "--out", "runs/box", "--steps", 2, "--seed", 4)
     done = Done(capsys, "finetune", item_folder, *options)

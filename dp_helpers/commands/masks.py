@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> None:
     check_can_write(options.out)
     if options.out.resolve() in (path.resolve().parent for path in item.paths):
         raise InputError(f"--out {options.out} is the folder of the photos: choose another one for masks and overlay.")
-    mended = next((name for name in mask_names(item.paths) if (options.out / name).exists()), None)
-    if mended:  # by hand, perhaps
-        raise InputError(f"{options.out / mended} is there already: choose another folder for --out, or delete it.")
+    present = next((name for name in mask_names(item.paths) if (options.out / name).exists()), None)
+    if present:  # corrected by hand, perhaps
+        raise InputError(f"{options.out / present} is there already: choose another folder for --out, or delete it.")
     common.quiet()
     from .. import plots, segment
 
