@@ -108,10 +108,8 @@ def _memory(preset: presets.Preset) -> str:
         return "this system does not tell"
     planned, why = fits.planned(preset, device)
     needed = memory.account(planned, "cuda" if on_gpu else "cpu").total + (0 if on_gpu else _IMPORTS)
-    found = (
-        f"{free / 1e6:,.0f} MB free on the {'GPU' if on_gpu else 'CPU'} (fine-tuning needs about {needed / 1e6:,.0f}"
-    )
-    found += f" MB{' without 8-bit Adam' if why else ''})"
+    place, without = "GPU" if on_gpu else "CPU", " without 8-bit Adam" if why else ""
+    found = f"{free / 1e6:,.0f} MB free on the {place} (fine-tuning needs about {needed / 1e6:,.0f} MB{without})"
     if free < needed:
         ways = fits.ways_to_save(planned)
         raise RuntimeError(found + (f": set {', or '.join(ways)}" if ways else ""))
