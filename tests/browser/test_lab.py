@@ -88,9 +88,10 @@ class Lesson:
 
     def draw(self, *shares: tuple[float, float]) -> None:
         """Draw with the mouse over points of the canvas, each given as shares of its width and height."""
-        stage, before = self.canvas.locator("canvas"), self.status()
-        stage.scroll_into_view_if_needed()
-        box, mouse = stage.bounding_box(), self.page.mouse
+        stage, mouse, before = self.canvas.locator("canvas"), self.page.mouse, self.status()
+        stage.hover()  # scrolls to it and waits until it stands still
+        self.settle(stage)
+        box = stage.bounding_box()
         for index, (across, down) in enumerate(shares):
             mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=5)
             if index == 0:
@@ -99,6 +100,13 @@ class Lesson:
         self.page.wait_for_function(
             "text => document.querySelector('.dp-canvas .dp-status').textContent !== text", arg=before
         )
+        assert stage.bounding_box() == box, "the page moved under the stroke"
+
+    def settle(self, place) -> None:
+        """Wait until a place on the page has not moved for a second: outputs above it may still grow."""
+        last = None
+        while last != (last := place.bounding_box()):
+            self.page.wait_for_timeout(1000)
 
     def status(self) -> str:
         return self.canvas.get_by_role("status").text_content()
