@@ -8,8 +8,9 @@ import torch
 
 from data.build.measure import fakes, judge, tries
 from data.build.render import products
-from data.build.train import bank, caption_batches, captions, make_tiny, tokenizer, unets
+from data.build.train import bank, caption_batches, captions, make_tiny, tokenizer, train_clipseg, unets
 from data.build.train.options import DEVICE
+from dp_helpers import files
 
 
 def record(seed: int) -> dict:
@@ -165,6 +166,18 @@ def test_the_plan_of_the_family_keeps_to_its_time_and_order(init):
     assert order.index("vae") < order.index("unet") < order.index("pbe") < order.index("measure")
     longest = [max(float(words[2]) if "--minutes" in words else 0 for words in stage.values()) for stage in stages]
     assert sum(longest) == pytest.approx(100)
+
+
+def test_clipseg_is_trained_on_the_logits_of_the_library_with_its_vision_tower():
+    model = train_clipseg.new_clipseg(files.find_data() / "tiny" / "clip")
+    images, ids = torch.randn(2, 3, 256, 256), torch.tensor([[1, 2, 745], [3, 4, 745]])
+    logits = train_clipseg.predict(model, images, ids)
+    with torch.no_grad():
+        expected = model(pixel_values=images, input_ids=ids).logits
+    assert logits.shape == (2, 256, 256)
+    torch.testing.assert_close(logits.detach(), expected, rtol=1e-4, atol=1e-5)
+    logits.mean().backward()
+    assert model.clip.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 0
 
 
 def test_an_outline_counts_by_its_form_alone():

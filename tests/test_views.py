@@ -16,7 +16,7 @@ SIDE, BOX = 96, (30, 24, 66, 72)
 def scene(color, outline=None) -> tuple[Image.Image, Image.Image, np.ndarray]:
     """Draw a box with a soft shadow on paper that darkens downwards.
 
-    Returns the photo, a mask that misses the box's lower half, and the shadow, 0 to 1.
+    Returns the photo, the box's mask, and the shadow, 0 to 1.
     """
     down, across = np.mgrid[:SIDE, :SIDE]
     shadow = 0.1 * np.exp(-(((across - 48) / 20) ** 2) - ((down - 76) / 16) ** 2)
@@ -24,7 +24,7 @@ def scene(color, outline=None) -> tuple[Image.Image, Image.Image, np.ndarray]:
     photo, mask = Image.fromarray(pixels.astype(np.uint8)), Image.new("L", (SIDE, SIDE), 0)
     left, top, right, bottom = BOX
     ImageDraw.Draw(photo).rectangle((left, top, right - 1, bottom - 1), color, outline)
-    mask.paste(255, (left, top, right, (top + bottom) // 2))
+    mask.paste(255, BOX)
     return photo, mask, shadow
 
 

@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageOps
+from scipy import ndimage
 
 from .. import masks
 from ..presets import Preset
 from ..squares import cut
 
-EDGE = 2  # grey levels between neighbours; a smaller step is a shadow, or noise of the camera or the renderer
+NOISE = 6  # grey levels: paper is as close as this to a smooth surface
+RIM = 1 / 64  # of the longer side
+PLAIN = 0.2  # share of the pixels around the product that must be paper; the others are shadows
 
 
 def draw_view(
@@ -60,30 +63,23 @@ def draw_view(
 
 
 def change_background(view: Image.Image, object_mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Replace the plain background of a product photo by random `surroundings`.
-
-    ClipSeg's masks are too coarse to cut a product out along its outline, and they miss whole parts of a white
-    product on white paper. But a plain background has no edges: every pixel that cannot be reached from the
-    picture's border without crossing an edge is foreground. Shadows are no edges either; they are carried over.
+    """Replace the plain background of a product photo by random `surroundings`. The product's shadow falls on them.
 
     Args:
-        view: RGB, on a plain background. A view that has edges everywhere is all foreground and stays as it is.
-        object_mask: the product's mask. A coarse one is enough, because only its inner part is used.
+        view: RGB. One without a plain background stays as it is.
+        object_mask: mode "L", the view's size, 255 = product.
         rng: source of randomness.
     """
-    pixels, enclosed = np.asarray(view, np.float32), _enclosed(view)
-    core = masks.grow(object_mask, -round(0.055 * max(view.size)))  # the outline of a white product may have gaps
-    background = np.asarray(masks.grow(ImageChops.lighter(enclosed, core), 1)) == 0
-    if not background.any():
+    pixels, marked = np.asarray(view, np.float32), np.asarray(object_mask) > 0
+    paper = _paper(pixels, ~ndimage.binary_dilation(marked, iterations=2))
+    if paper is None:
         return view
-    paper = _smooth(pixels, background)
-    # The rim of the enclosed region is half background: keep only those of its pixels that have another colour.
-    other = _picture(np.abs(pixels - paper).max(-1) > 4 * EDGE)
-    front = ImageChops.lighter(masks.grow(enclosed, -2), ImageChops.darker(enclosed, other))
-    alpha = ImageChops.lighter(front, core).filter(ImageFilter.GaussianBlur(0.6))
-    alpha = np.asarray(alpha, np.float32)[..., None] / 255
-    shadows = (pixels / paper.clip(1, None)).clip(0, 1.05)
-    mixed = alpha * pixels + (1 - alpha) * surroundings(view.size, rng) * shadows
+    # A mask's rim is half paper: of its pixels, those count that differ from the paper.
+    inner = ndimage.binary_erosion(marked, iterations=round(RIM * max(view.size)))
+    product = inner | (marked & (np.abs(pixels - paper).max(-1) > 2 * NOISE))
+    opacity = ndimage.gaussian_filter(product.astype(np.float32), 0.6)[..., None]
+    light = (pixels / paper.clip(1, None)).clip(0, 1.05)  # 1 where no shadow falls
+    mixed = opacity * pixels + (1 - opacity) * surroundings(view.size, rng) * light
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
@@ -102,22 +98,16 @@ def _scaled(mask: Image.Image, side: int) -> Image.Image:
     return ImageChops.lighter(nearest, lost)
 
 
-def _enclosed(view: Image.Image) -> Image.Image:
-    """Find what cannot be reached from the border without crossing an edge: mode "L", 255 = enclosed."""
-    pixels = np.asarray(view, np.float32)
-    steps = [np.abs(np.diff(pixels, axis=axis, prepend=pixels.take([0], axis))).max(-1) for axis in (0, 1)]
-    edges = masks.grow(_picture(np.maximum(*steps) > EDGE), 1)  # closes small gaps
-    flooded = ImageOps.expand(ImageChops.invert(edges), 1, 255)  # a rim that joins the four sides
-    ImageDraw.floodfill(flooded, (0, 0), 128)
-    return _picture(np.asarray(ImageOps.crop(flooded, 1)) != 128)
-
-
-def _smooth(pixels: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Fit a quadratic surface to the pixels (H, W, 3) for which ``where`` is true."""
+def _paper(pixels: np.ndarray, around: np.ndarray) -> np.ndarray | None:
+    """Fit a quadratic surface (H, W, 3) to the pixels around the product; None if few of them lie on it."""
     down, across = np.mgrid[-1 : 1 : pixels.shape[0] * 1j, -1 : 1 : pixels.shape[1] * 1j]
     terms = np.stack([np.ones_like(down), across, down, across**2, across * down, down**2], -1)
-    return terms @ np.linalg.lstsq(terms[where], pixels[where], rcond=None)[0]
-
-
-def _picture(chosen: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.where(chosen, 255, 0).astype(np.uint8))
+    chosen = around
+    if around.any():  # a first guess, without dark shadows and what the mask misses
+        chosen = around & (np.abs(pixels - np.median(pixels[around], 0)).max(-1) < 8 * NOISE)
+    for _ in range(3):
+        if chosen.sum() < max(PLAIN * around.sum(), terms.shape[-1]):
+            return None
+        paper = terms @ np.linalg.lstsq(terms[chosen], pixels[chosen], rcond=None)[0]
+        chosen = around & (np.abs(pixels - paper).max(-1) < NOISE)
+    return paper

@@ -39,9 +39,9 @@ MODELS = {
         "runs": ["clipseg"],
         "recipe": "`data/build/train/train_clipseg.py`",
         "figures": "clipseg_",
-        "what": "Finds the product that a class noun names and returns a mask. Its towers are those of `../clip`, "
-        "unchanged; only the decoder is trained.",
-        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing: the tower's patches are too coarse.",
+        "what": "Finds the product that a class noun names and returns a mask of 256 x 256. Its text tower is that of "
+        "`../clip`. The vision tower starts as that of `../clip` and is trained with the decoder.",
+        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing, and so do white parts on white paper.",
         "pictures": {"clipseg": "The held-out pictures with the worst masks, for a threshold of 0.5."},
     },
     "inpainting": {

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from PIL import Image
 from skimage.metrics import structural_similarity
-from transformers import CLIPModel, CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers import CLIPModel, CLIPSegForImageSegmentation, CLIPSegProcessor, CLIPTokenizer
 
 from dp_helpers.plots import overlay
 
@@ -118,12 +119,14 @@ def measure_clipseg(args, data: Trainset) -> dict:
     scenes.
     """
     model = CLIPSegForImageSegmentation.from_pretrained(args.tiny / "clipseg", dtype=torch.float32).to(DEVICE).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(args.tiny / "clipseg")
+    processor = CLIPSegProcessor.from_pretrained(args.tiny / "clipseg")
     ious: dict[str, list] = {"catalog": [], "scene": []}
     failures = Failures()
     for part in batches(len(data), 30):
         prompts = ["a photo of " + article(data.metas[i]["class_noun"]) for i in part]
-        logits = model(input_ids=ids(tokenizer, prompts), pixel_values=data.batch(part)).logits
+        pixels = processor.image_processor(list(data.images[part]), return_tensors="pt").pixel_values
+        logits = model(input_ids=ids(processor.tokenizer, prompts), pixel_values=pixels.to(DEVICE)).logits
+        logits = F.interpolate(logits[:, None], data.masks.shape[1:], mode="bilinear", antialias=True)[:, 0]
         guess, truth = (logits.cpu() > 0).numpy(), data.masks[part] > 127
         for i, g, t in zip(part, guess, truth, strict=True):
             ious[data.metas[i]["kind"]].append(iou := (g & t).sum() / max(1, (g | t).sum()))

@@ -55,7 +55,7 @@ def token_ids(tokenizer, texts: list[str], pad: str = "longest") -> torch.Tensor
     """Token ids (B, length), padded to the longest text or, with `pad="max_length"`, to the longest that the model
     takes.
     """
-    return tokenizer(texts, padding=pad, max_length=LENGTH, truncation=True, return_tensors="pt").input_ids.to(DEVICE)
+    return tokenizer(texts, padding=pad, truncation=True, return_tensors="pt").input_ids.to(DEVICE)
 
 
 def views(data: Trainset, picks: torch.Tensor, flip: torch.Tensor, rng) -> torch.Tensor:

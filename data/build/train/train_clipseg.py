@@ -1,6 +1,8 @@
 """Train the family's CLIPSeg: class noun in, product mask out. `python -m data.build.train.train_clipseg [--minutes M]`
 
-Both towers are CLIP's and stay as they are (transformers runs them without gradients); the decoder is trained.
+The text tower is CLIP's and stays as it is. The vision tower starts as CLIP's and is trained with the decoder. Pictures
+have twice the side that CLIP takes, so that a patch covers less of a product; published weights do the same (352 pixels
+instead of 224).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from .train_clip import MEAN, STD, token_ids
 from .trainer import exported, train
 from .trainset import CLASSES, Trainset, crops, square
 
+SIDE = 256  # of the pictures, in pixels
 TEMPLATES = ("{noun}", "a {noun}", "a photo of a {noun}", "a {color} {noun}")
 
 
@@ -55,10 +58,10 @@ def new_clipseg(folder) -> CLIPSegForImageSegmentation:
 
 
 def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    """Pictures, masks (B, 128, 128) and prompts; one prompt in eight names what is not there."""
+    """Pictures, masks (B, SIDE, SIDE) and prompts; one prompt in eight names what is not there."""
     picks = rng.integers(len(data), size=count)
     whole = np.stack([square((0, 0, 128, 128), rng.uniform(-0.15, 0.05)) for _ in picks])
-    stack = crops(torch.cat([data.batch(picks), data.mask_batch(picks)], 1), whole, 128, rng.random(count) < 0.5)
+    stack = crops(torch.cat([data.batch(picks), data.mask_batch(picks)], 1), whole, SIDE, rng.random(count) < 0.5)
     masks, prompts = stack[:, 3].clone(), []
     for row, i in enumerate(picks):
         noun = data.metas[i]["class_noun"]
@@ -73,10 +76,17 @@ def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, 
     return stack[:, :3].to(DEVICE), masks.to(DEVICE), prompts
 
 
+def predict(model, images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Compute the logits (B, SIDE, SIDE) as the model does, but with gradients for the vision tower."""
+    condition = model.get_conditional_embeddings(batch_size=len(images), input_ids=ids)
+    hidden = model.clip.vision_model(images, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
+    return model.decoder([hidden[layer + 1] for layer in model.extract_layers], condition).logits
+
+
 def clipseg_loss(model, tokenizer, data: Trainset, batch_size: int, rng):
     """Binary cross-entropy and Dice; logs the IoU where the product is there."""
     images, masks, prompts = batch(data, batch_size, rng)
-    logits = model(pixel_values=images, input_ids=token_ids(tokenizer, prompts, "max_length")).logits
+    logits = predict(model, images, token_ids(tokenizer, prompts, "max_length"))
     p = logits.sigmoid()
     dice = 1 - (2 * (p * masks).sum((1, 2)) + 1) / ((p + masks).sum((1, 2)) + 1)
     guess, truth = p > 0.5, masks > 0.5
@@ -92,9 +102,10 @@ def main() -> None:
     data, tokenizer = Trainset(args.data), CLIPTokenizer.from_pretrained(args.tiny / "clip")
     torch.manual_seed(args.seed)
     model = new_clipseg(args.tiny / "clip")
-    if args.init:  # its decoder only: the towers are those of today's CLIP
+    if args.init:  # without its text tower: that is today's CLIP's
         earlier = CLIPSegForImageSegmentation.from_pretrained(args.init, torch_dtype=torch.float32)
         model.decoder.load_state_dict(earlier.decoder.state_dict())
+        model.clip.vision_model.load_state_dict(earlier.clip.vision_model.state_dict())
     model.clip.text_model.requires_grad_(False)
     model.clip.text_projection.requires_grad_(False)
     done = train(
@@ -109,7 +120,7 @@ def main() -> None:
     if done:
         with export(args.tiny / "clipseg") as folder:
             half(model).save_pretrained(folder)
-            processor = ViTImageProcessor(size={"height": 128, "width": 128}, image_mean=MEAN, image_std=STD)
+            processor = ViTImageProcessor(size={"height": SIDE, "width": SIDE}, image_mean=MEAN, image_std=STD)
             CLIPSegProcessor(processor, tokenizer).save_pretrained(folder)
         exported(args, "clipseg")
 
