@@ -38,10 +38,11 @@ MODELS = {
         "class": "CLIPSegForImageSegmentation, CLIPSegProcessor (transformers)",
         "runs": ["clipseg"],
         "recipe": "`data/build/train/train_clipseg.py`",
-        "figures": "clipseg_",
+        "figures": ("clipseg_", "decorated_clipseg_"),
         "what": "Finds the product that a class noun names and returns a mask of 256 x 256. Its text tower is that of "
         "`../clip`. The vision tower starts as that of `../clip` and is trained with the decoder.",
-        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing, and so do white parts on white paper.",
+        "fails": "Thin parts (chair legs, lamp stems) and white parts on white paper come out broad or missing. A "
+        "patterned rug may be taken along, and now and then most of a product is overlooked.",
         "pictures": {"clipseg": "The held-out pictures with the worst masks, for a threshold of 0.5."},
     },
     "inpainting": {
