@@ -217,7 +217,8 @@ def test_painted_patches_under_the_mask_count_and_no_others(tiny, items, gallery
     item = items[0]
     photo = Image.new("RGB", (512, 256), "grey")
     photo.paste(item.photos[0], (256, 0))
-    sides = [square((left, 0, left + 256, 256), photo.size) for left in (0, 256)]
+    left, top, right, bottom = object_masks(item, tiny)[0].getbbox()
+    sides = [square((left + half, top, right + half, bottom), photo.size) for half in (0, 256)]
     blank, shown = (retrieval.find(photo, mask, item.name, gallery, tiny) for mask in sides)
     assert shown.rank == 1 and shown.similarity > blank.similarity + 0.2
 
