@@ -58,6 +58,7 @@ def page(browser, lab, tmp_path):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{lab}lab/tree/{test_lab.LESSON}.ipynb")
     page.get_by_text("| Idle").wait_for()
+    page.keyboard.press("Control+b")  # closes the list of files, which takes a phone's whole width
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".dp-rating .dp-product img").first.wait_for()
