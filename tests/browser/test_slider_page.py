@@ -57,6 +57,6 @@ def test_a_slider_follows_the_kernel(page):
 
 def test_a_slider_fits_a_phone(page):
     right = page.evaluate(
-        "Math.max(...[...document.querySelectorAll('.dp-slider *')].map(e => e.getBoundingClientRect().right))"
+        "Math.max(...[...document.querySelectorAll('.dp-setting *')].map(e => e.getBoundingClientRect().right))"
     )
     assert right <= 390 and page.get_by_role("slider").bounding_box()["width"] >= 100

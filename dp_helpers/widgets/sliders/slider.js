@@ -13,7 +13,7 @@ export default {
     const range = make("input", { type: "range" });
     const number = make("input", { type: "number", "aria-label": `${name}, as a number` });
     // The first two classes are those of ipywidgets, whose other controls stand above and below.
-    const root = make("div", { class: "widget-inline-hbox dp-slider" },
+    const root = make("div", { class: "widget-inline-hbox dp-setting" },
       make("label", {}, make("span", { class: "widget-label" }, name), range), number);
 
     const show = () => {
