@@ -74,14 +74,15 @@ def demo(
 
 
 def loss_curve(losses: Sequence[float], window: int = 25) -> Figure:
-    """Draw the loss of each step, and its running mean over ``window`` steps (only the mean can be read)."""
+    """Draw the loss of each step, and its running mean over ``window`` steps, at most half of the run."""
     figure, axes = chart("step", "loss (Eq. 2)")
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=GREY, alpha=0.35, linewidth=1, label="each step")
-    width = min(window, len(losses))
+    width = min(window, (len(losses) + 1) // 2)
     mean = np.convolve(losses, np.ones(width) / width, mode="valid")
     axes.plot(steps[width - 1 :], mean, color=BLUE, linewidth=3, label=f"mean of {width} steps")
-    axes.legend(fontsize=TYPE - 1, frameon=False)
+    axes.legend(fontsize=TYPE - 1, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))  # hides no line
+    axes.xaxis.get_major_locator().set_params(integer=True)
     alt = f"Line chart of the loss (Eq. 2) in {len(losses)} training steps"
     return described(figure, f"{alt}. The mean of {width} steps goes from {mean[0]:.3g} to {mean[-1]:.3g}.")
 

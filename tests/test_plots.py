@@ -54,13 +54,18 @@ def test_the_overlay_shows_on_every_colour_and_the_photo_shows_through(color):
         assert np.median(kept) > 0.5
 
 
-@pytest.mark.parametrize(("count", "means"), [(1, 1), (24, 1), (25, 1), (60, 36)])
+@pytest.mark.parametrize(("count", "means"), [(1, 1), (2, 2), (24, 13), (49, 25), (60, 36)])
 def test_the_mean_of_a_loss_curve_ends_at_the_last_step(count, means):
     losses = np.arange(count, dtype=float)
     each, mean = plots.loss_curve(losses).get_axes()[0].lines
     assert list(each.get_ydata()) == list(losses)
     assert len(mean.get_xdata()) == means and mean.get_xdata()[-1] == count
-    assert mean.get_ydata()[-1] == pytest.approx(losses[-25:].mean())
+    assert mean.get_ydata()[-1] == pytest.approx(losses[-min(25, (count + 1) // 2) :].mean())
+
+
+def test_a_short_loss_curve_has_whole_steps_only():
+    axes = plots.loss_curve([0.5, 0.4, 0.3]).get_axes()[0]
+    assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_each_bar_of_a_histogram_is_a_share_of_its_draws():

@@ -30,6 +30,7 @@ from ..errors import InputError
 
 _AT_WORK = threading.Lock()
 LABEL = {"description_width": "8em"}
+_BUTTON = {"width": "auto", "min_width": "7em"}  # two of them fit next to one another on a phone
 WIDE = {"layout": {"width": "32em", "max_width": "98%"}, "style": LABEL}  # each widget makes a layout of its own of it
 
 
@@ -47,8 +48,8 @@ class Panel(widgets.VBox):
     def __init__(self, verb: str, controls: dict[str, widgets.Widget]) -> None:
         self.controls, self.result = controls, None
         self.on_done: Callable[[Any], None] | None = None
-        self.start = widgets.Button(description=verb, button_style="primary")
-        self.stop = widgets.Button(description="Stop", disabled=True)
+        self.start = widgets.Button(description=verb, button_style="primary", layout=_BUTTON)
+        self.stop = widgets.Button(description="Stop", disabled=True, layout=_BUTTON)
         self.bar = widgets.IntProgress(value=0, min=0, max=1, layout=widgets.Layout(width="16em", max_width="98%"))
         self.count, self.status, self.picture = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._stopping, self._thread, self._begun = threading.Event(), None, None
@@ -136,7 +137,7 @@ class Panel(widgets.VBox):
     def _say(self, words: str, code: str = "") -> None:
         said = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
         shown = f" <code>{html.escape(code)}</code>" if code else ""
-        self.status.value = f'<p role="status">{said}{shown}</p>'
+        self.status.value = paragraph(said + shown, 'role="status"')
 
 
 class _Stopped(Exception):
@@ -149,6 +150,11 @@ def duration(seconds: float) -> str:
     whole = whole if whole < 30 else -(-whole // 10) * 10
     minutes, rest = divmod(whole, 60)
     return " ".join(f"{number} {unit}" for number, unit in ((minutes, "min"), (rest, "s")) if number)
+
+
+def paragraph(code: str, attributes: str = "") -> str:
+    """Return a paragraph of HTML. Without a line height, its lines stand as far apart as buttons."""
+    return f'<p {attributes} style="margin: 6px 0; line-height: 1.45;">{code}</p>'
 
 
 def row(children: Sequence[widgets.Widget]) -> widgets.Box:
@@ -205,10 +211,14 @@ def pictures_html(images: Sequence[Image.Image], words: Sequence[str], width: st
 
 
 def figure_html(figure: Figure) -> str:
-    """Return a chart as inline SVG. Its black becomes the text colour of the page, its paper is left out."""
+    """Return a chart as inline SVG. Its black becomes the text colour of the page, its paper is left out.
+
+    It is drawn smaller than in a lesson, so that its letters can be read on a phone.
+    """
+    figure.set_size_inches(5.2, 3.4)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True)
     svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     svg = re.sub(r"#(000000|595959)", "currentColor", svg)  # ink, and the grey of single steps, which is thin
-    size = 'role="img" style="fill: currentColor; width: 100%; max-width: 620px; height: auto;"'
+    size = 'role="img" style="fill: currentColor; width: 100%; max-width: 480px; height: auto;"'
     return svg.replace("<svg", f'<svg aria-label="{html.escape(figure.get_label())}" {size}', 1)

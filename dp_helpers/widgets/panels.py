@@ -17,6 +17,7 @@ from ..watch import Row, Watch
 from .canvas import MaskCanvas
 from .download import Download, zipped
 from .panel import WIDE, NumberField, Panel, figure_html, picture_html, pictures_html, row, seed_control
+from .slider import Slider
 
 _REDRAW = 2.0  # seconds between two pictures of the loss, because drawing one takes a while
 _PREVIEWS = 6  # how often the canvas shows the painting while it is painted
@@ -107,23 +108,19 @@ class InpaintPanel(Panel):
         self.history: list[inpaint.Result] = []
         painter.pipe.set_progress_bar_config(disable=True)
         settings = painter.preset.inpaint
-        share = {"step": 0.01, **WIDE}
         controls = {
             "prompt": widgets.Text(painter.prompt or "", description="prompt", **WIDE),
-            "guidance_scale": widgets.FloatSlider(
-                settings.guidance_scale, min=1, max=20, step=0.5, description="guidance scale", **WIDE
-            ),
-            "num_inference_steps": widgets.IntSlider(
-                settings.num_inference_steps, min=1, max=100, description="steps", **WIDE
-            ),
-            "eta": widgets.FloatSlider(settings.eta, min=0, max=0.99, description="eta", **share),
-            "strength": widgets.FloatSlider(settings.strength, min=0.05, max=1, description="strength", **share),
+            "guidance_scale": Slider(settings.guidance_scale, "guidance scale", 1, 20, 0.5),
+            "num_inference_steps": Slider(settings.num_inference_steps, "steps", 1, 100),
+            "eta": Slider(settings.eta, "eta", 0, 0.99, 0.01),
+            "strength": Slider(settings.strength, "strength", 0.05, 1, 0.01),
             "seed": seed_control(),
-            "feather": widgets.FloatSlider(settings.feather, min=0, max=0.3, description="feather", **share),
+            "feather": Slider(settings.feather, "feather", 0, 0.3, 0.01),
         }
         super().__init__("Paint", controls)
         self.download, self.strip = Download("Download the picture"), row([])
         self.place = row([])
+        self.place.layout.align_items = "flex-start"
         self.picture.layout = widgets.Layout(flex="1 1 340px", max_width="682px")
         self.children = [*self.children[:-1], self.place, self.download, self.strip]
         self._arrange()
@@ -185,7 +182,8 @@ class InpaintPanel(Panel):
             description=f"seed {seed}", button_style=chosen, layout=widgets.Layout(width="96px", margin="0 12px 8px 0")
         )
         button.on_click(lambda _button: self.choose(result))
-        return widgets.VBox([widgets.HTML(picture_html(image, f"seed {seed}", "96px")), button])
+        words = f"guidance {result.parameters['guidance_scale']:g}, {result.parameters['num_inference_steps']} steps"
+        return widgets.VBox([widgets.HTML(picture_html(image, words, "96px")), button])
 
 
 def _mask_of(mask: Image.Image | MaskCanvas) -> Image.Image:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 
 from ..errors import InputError
+from .panel import paragraph
 
 
 class Prediction(widgets.VBox):
@@ -28,7 +29,7 @@ class Prediction(widgets.VBox):
             self.control = widgets.RadioButtons(options=self.choices, index=None, layout={"width": "max-content"})
         else:
             self.control = widgets.Text(placeholder="a number", description=unit, layout={"width": "14em"})
-        super().__init__([widgets.HTML(f"<p>{html.escape(question)}</p>"), self.control])
+        super().__init__([widgets.HTML(paragraph(html.escape(question))), self.control])
 
     def __repr__(self) -> str:
         return f"{self.question} (a widget, which shows where this notebook runs)"

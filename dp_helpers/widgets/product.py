@@ -29,7 +29,7 @@ from ..listing import MASK_ENDING, list_folder, mask_names
 from ..pictures import known_endings
 from ..presets import Preset
 from .canvas import MaskCanvas
-from .panel import WIDE, Panel, pictures_html
+from .panel import WIDE, Panel, paragraph, pictures_html
 from .panels import FinetunePanel, InpaintPanel
 from .upload import FileDrop, UploadPanel, load_named
 
@@ -39,7 +39,7 @@ class FindPanel(Panel):
 
     def __init__(self, folder: Path, preset: Preset) -> None:
         self.folder, self.preset = folder, preset
-        noun = widgets.Text("", placeholder="armchair, mug, t-shirt ...", description="class noun", **WIDE)
+        noun = widgets.Text("", placeholder="armchair, mug ...", description="class noun", **WIDE)
         super().__init__("Find the product", {"class_noun": noun})
 
     def _work(self, parameters: dict[str, Any]) -> tuple[tuple[catalog.Item, list[Image.Image]], str, str]:
@@ -154,7 +154,7 @@ class ProductPanel(widgets.VBox):
             canvas.observe(lambda _change, index=index: self._save_mask(index), names="mask_data_url")
         names = [(f"photo {index + 1}", index) for index in range(len(self.canvases))]
         chooser, place = widgets.ToggleButtons(options=names, value=0), widgets.VBox([self.canvases[0]])
-        chooser.style.button_width = "80px"
+        chooser.style.button_width, chooser.layout.margin = "80px", "0 0 8px"
         chooser.observe(lambda change: setattr(place, "children", [self.canvases[change["new"]]]), names="value")
         text = "The marked part must be the product, and nothing else. Correct it where it is not."
         self.masks.children = [_title("3 · Where is it?", text), chooser, place]
@@ -188,7 +188,7 @@ class ProductPanel(widgets.VBox):
 
 
 def _title(title: str, text: str) -> widgets.HTML:
-    return widgets.HTML(f"<h3 style='margin: 14px 0 2px'>{html.escape(title)}</h3><p>{html.escape(text)}</p>")
+    return widgets.HTML(f"<h3 style='margin: 14px 0 2px'>{html.escape(title)}</h3>{paragraph(html.escape(text))}")
 
 
 def _photos(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from tools.family import product_photo
 from tools.lab import PATIENCE, serve
+from tools.readable import faults, faults_on_a_phone
 
 from dp_helpers import runs
 
@@ -31,6 +32,7 @@ mask.paste(255, (30, 20, 70, 60))
 panel = ProductPanel(preset, photo, mask, folder="my-product")
 panel
 """
+PLACES = ".jp-OutputArea-output"
 LATER = """
 print("seed", panel.result.parameters["seed"], len(panel.run.losses), "steps")
 DenoisingPanel(panel.painting.painter, photo, panel.painting.mask, guidance_scales=(1, 4))
@@ -74,6 +76,7 @@ def page(browser, family, tmp_path):
     with serve(folder, tmp_path, "JupyterLab Dark") as address:
         page.goto(f"{address}lab/tree/product.ipynb")
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        page.keyboard.press("Control+b")  # closes the list of files, which takes a phone's whole width
         yield page
         page.screenshot(path=tmp_path / "product.png")
         context.close()
@@ -118,6 +121,7 @@ def test_the_whole_job_without_typing_code(page, tmp_path):
     page.get_by_text("There are 2 photos now.").wait_for()
     page.evaluate(DROP, ["more.zip", base64.b64encode(zip_file(2)).decode()])
     page.get_by_text("There are 3 photos now.").wait_for()
+    assert faults_on_a_phone(page, PLACES) == []
     page.get_by_label("class noun").fill("armchair")
     page.get_by_label("class noun").press("Tab")
     button(page, "Find the product").click()
@@ -134,6 +138,9 @@ def test_the_whole_job_without_typing_code(page, tmp_path):
     result = page.get_by_role("img", name="Result with seed 0")
     canvas = page.locator(".dp-canvas:visible").last
     assert canvas.locator("[data-name=compare]").is_visible()
+    canvas.locator("[data-name=keys]").click()
+    assert faults(page, PLACES) == faults_on_a_phone(page, PLACES) == []
+    canvas.locator("[data-name=keys]").click()
     left, right = canvas.bounding_box(), result.bounding_box()
     assert left["x"] + left["width"] <= right["x"] and right["width"] > 340  # next to one another, and large
 
@@ -156,3 +163,4 @@ def test_the_whole_job_without_typing_code(page, tmp_path):
     page.get_by_role("img", name="guidance 4, step 1 of 2: the noise of t =").wait_for()
     ink = "getComputedStyle(document.querySelector('figcaption')).color.match(/\\d+/g).slice(0, 3).map(Number)"
     assert min(page.evaluate(ink)) > 180  # light letters on the dark page
+    assert faults(page, PLACES) == faults_on_a_phone(page, PLACES) == []

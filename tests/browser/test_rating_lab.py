@@ -7,6 +7,7 @@ import time
 
 import pytest
 from tools.rating import make_example_study
+from tools.readable import faults, faults_on_a_phone
 
 from browser import test_lab
 from dp_helpers.evaluation.raters import open_ratings
@@ -57,6 +58,7 @@ def page(browser, lab, tmp_path):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{lab}lab/tree/{test_lab.LESSON}.ipynb")
     page.get_by_text("| Idle").wait_for()
+    page.keyboard.press("Control+b")  # closes the list of files, which takes a phone's whole width
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".dp-rating .dp-product img").first.wait_for()
@@ -67,6 +69,7 @@ def page(browser, lab, tmp_path):
 
 
 def test_pictures_are_rated_by_keyboard_in_jupyterlab(page, study, theme):
+    assert faults(page, ".dp-rating") == faults_on_a_phone(page, ".dp-rating") == []
     text, background = page.evaluate(BRIGHTNESS)
     assert (text < 0.3 and background > 0.8) if theme.endswith("Light") else (text > 0.7 and background < 0.3)
     cells = page.locator(".jp-Notebook .jp-Cell").count()
