@@ -47,6 +47,7 @@ MODULES = {
     "training.loop": "the training loop, readable from top to bottom",
     "training.memory": "how much memory a run will take, from the configurations alone",
     "training.fits": "does a run fit into the memory of the device? what to change",
+    "origin": "what a run is made from: would another call make the same one?",
     "runs": "a finished fine-tuning run: its modules and its record, saved and loaded",
     "finetune": "from an item to a run",
     "inpaint": "from a photo and a mask to the painted photo",

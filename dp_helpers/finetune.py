@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from . import models, presets, runs, segment
+from . import models, origin, presets, runs, segment
 from .catalog import Item
 from .device import is_out_of_memory, pick_device
 from .disk import alone_in
@@ -71,7 +71,7 @@ def finetune(
     """
     _check(item, object_masks)
     preset, seed = presets.change(preset, finetune=settings), presets.checked_seed(seed)
-    checkpoints = _checkpoints(output_dir, resume, item, preset, runs.made_from(item, preset, seed))
+    checkpoints = _checkpoints(output_dir, resume, item, preset, origin.made_from(item, preset, seed))
     check_fits(preset, pick_device())
     if watch is not None:
         watch.folder = None if checkpoints is None else checkpoints.folder / runs.VALIDATION
@@ -117,8 +117,8 @@ def load_or_finetune(
         item, object_masks, preset, seed, progress, watch, settings: as for `finetune`.
     """
     if (Path(output_dir) / "run.json").is_file():
-        origin = runs.made_from(item, presets.change(preset, finetune=settings), seed)
-        if runs.is_made_from(runs.read_record(output_dir), origin):
+        wanted = origin.made_from(item, presets.change(preset, finetune=settings), seed)
+        if origin.is_made_from(runs.read_record(output_dir), wanted):
             return runs.load_run(output_dir)
     options = {"output_dir": output_dir, "resume": True, "progress": progress, "watch": watch}
     return finetune(item, object_masks, preset, seed=seed, **options, **settings)
@@ -162,14 +162,14 @@ def _what_to_lower(preset: Preset) -> str:
     return f"The memory of the device is too small for this run: close what else uses it, or set {helping}."
 
 
-def _checkpoints(output_dir, resume: bool, item: Item, preset: Preset, origin: dict[str, Any]) -> Checkpoints | None:
+def _checkpoints(output_dir, resume: bool, item: Item, preset: Preset, made_from: dict[str, Any]) -> Checkpoints | None:
     """Check the output folder, and return the checkpoints of the run; None if nothing is saved."""
     if output_dir is None:
         if resume:
             raise InputError("A run without an output folder has no checkpoints to resume from: name its output_dir.")
         return None
     folder, settings = runs.check_run_folder(output_dir, item), preset.finetune
-    checkpoints = Checkpoints(folder, settings.checkpointing_steps, settings.checkpoints_total_limit, origin)
+    checkpoints = Checkpoints(folder, settings.checkpointing_steps, settings.checkpoints_total_limit, made_from)
     if not resume and (latest := checkpoints.latest()):
         raise InputError(
             f"{folder} holds an unfinished run ({latest.name}): resume it (--resume, in Python resume=True), "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,16 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
-from . import __version__, sources
+from . import __version__, origin, sources
 from .catalog import Item
 from .device import is_out_of_memory
 from .errors import InputError
 from .files import check_can_write, recover, whole_folder
 from .hub import first_line
-from .presets import Finetune, Preset
+from .presets import Preset
 from .training import checkpoints, lora
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "bitsandbytes")
-# Settings that change nothing of the result.
-_NO_INFLUENCE = {
-    "gradient_checkpointing",
-    "checkpointing_steps",
-    "checkpoints_total_limit",
-    "validation_steps",
-    "report_to",
-}
 VALIDATION = "validation"  # the folder of the pictures that `watch.Watch` painted, and their scores in run.json
 _PARTS = {checkpoints.FOLDER, VALIDATION, "unet", "text_encoder", lora.FILE}
 
@@ -183,19 +175,11 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     return record
 
 
-def made_from(item: Item, preset: Preset, seed: int) -> dict[str, Any]:
-    """Return everything that fine-tuning reads and a name can tell: item, photos' names, seed, settings, models.
-
-    The contents of photos and models are not in it.
-    """
-    return _origin({**_about(item), "preset": preset.as_dict(), "seed": seed})
-
-
 def make_record(item: Item, preset: Preset, seed: int, seconds: dict[str, float], losses: list[float]) -> dict:
     """Return the contents of run.json."""
     return {
         "prompt": item.prompt(preset.token),
-        **_about(item),
+        **origin.about(item),
         "preset": preset.as_dict(),
         "sources": sources.used(preset),
         "seed": seed,
@@ -204,11 +188,6 @@ def make_record(item: Item, preset: Preset, seed: int, seconds: dict[str, float]
         "versions": versions(),
         "losses": [round(loss, 5) for loss in losses],
     }
-
-
-def is_made_from(record: dict[str, Any], origin: dict[str, Any]) -> bool:
-    """Return whether the run of a run.json was made from this origin (`made_from`)."""
-    return _origin(record) == origin
 
 
 def versions() -> dict[str, str]:
@@ -228,18 +207,3 @@ def _item_in(folder: Path) -> str | None:
         return read_record(folder)["item"]["name"]
     except (InputError, TypeError, KeyError):
         return None
-
-
-def _about(item: Item) -> dict[str, Any]:
-    photos = [path.name for path in item.paths]
-    return {"class_noun": item.class_noun, "item": {"name": item.name, "title": item.title, "photos": photos}}
-
-
-def _origin(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a record that decides the result of fine-tuning, as JSON holds it (tuples become lists)."""
-    preset = json.loads(json.dumps(record["preset"]))
-    # A record of an older version lacks the settings that have come since; they are at their defaults.
-    settings = json.loads(json.dumps(asdict(Finetune()))) | preset.get("finetune", {})
-    settings = {name: value for name, value in settings.items() if name not in _NO_INFLUENCE}
-    read = {name: preset.get(name) for name in ("models", "resolution", "token", "segment", "masks")}
-    return {name: record.get(name) for name in ("item", "class_noun", "seed")} | read | {"finetune": settings}

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dp_helpers import archives, catalog, presets, runs
+from dp_helpers import archives, catalog, origin, presets, runs
 from dp_helpers.errors import InputError
 
 settings.register_profile("suite", max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -206,7 +206,7 @@ def read_run(folder, content: bytes) -> None:
         shown = runs.Run(record)
         assert isinstance(shown.prompt, str) and isinstance(shown.preset_source, str)
         assert all(isinstance(loss, (int, float)) for loss in shown.losses)
-        runs.is_made_from(record, {})
+        origin.is_made_from(record, {})
         assert one_sentence(lambda: runs.load_run(run)) is None, "there are no weights"
 
 

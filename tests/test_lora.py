@@ -17,10 +17,21 @@ from dp_helpers.finetune import finetune
 from dp_helpers.training import lora
 
 
+def with_lora(preset, **settings):
+    settings = {"lora_rank": 2, "lora_alpha": 6.0, "learning_rate": 0.05, "steps": 4} | settings
+    return presets.change(preset, finetune={"mixed_precision": "no", **settings})
+
+
 @pytest.fixture
 def lora_preset(preset):
-    settings = {"lora_rank": 2, "lora_alpha": 6.0, "learning_rate": 0.05, "steps": 4, "mixed_precision": "no"}
-    return presets.change(preset, finetune=settings)
+    return with_lora(preset)
+
+
+@pytest.fixture(params=["attention", "attention and convolutions"])
+def any_preset(preset, request):
+    """LoRA on each set of layers that a preset of the package names."""
+    source = {"attention": "sd15", "attention and convolutions": "tiny"}[request.param]
+    return with_lora(preset, lora_targets=presets.load(source).finetune.lora_targets)
 
 
 @pytest.fixture
@@ -61,24 +72,25 @@ def test_only_matrices_are_trained(lora_preset):
     assert torch.equal(before, same), "before the first step the matrices must change nothing"
 
 
-def test_diffusers_loads_the_file(run, family, lora_preset, tmp_path):
+def test_diffusers_loads_the_file(any_preset, item, family, tmp_path):
+    run = finetune(item, item.own_masks, any_preset, output_dir=tmp_path / "lora", progress=False)
     assert sorted(path.name for path in run.folder.iterdir()) == [lora.FILE, "run.json"]
     pipe = StableDiffusionInpaintPipeline.from_pretrained(family / "inpainting")
     base = outputs(pipe.unet, pipe.text_encoder, pipe.tokenizer)
     pipe.load_lora_weights(run.folder)
     theirs = outputs(pipe.unet, pipe.text_encoder, pipe.tokenizer)
-    ours = inpaint.load_painter(lora_preset, run, device="cpu").pipe
+    ours = inpaint.load_painter(any_preset, run, device="cpu").pipe
     torch.testing.assert_close(theirs, outputs(ours.unet, ours.text_encoder, ours.tokenizer))
     assert (theirs - base).abs().max() > 1e-3
     assert {kind for kind, found in pipe.get_list_adapters().items() if found} == {"unet", "text_encoder"}
 
 
-def test_the_file_holds_what_was_trained_with_alpha_multiplied_in(lora_preset):
+def test_the_file_holds_what_was_trained_with_alpha_multiplied_in(any_preset):
     """alpha is 3 times the rank here: a loader that knows nothing of alpha must still get the same outputs."""
-    unet, text_encoder, tokenizer = attached(lora_preset)
+    unet, text_encoder, tokenizer = attached(any_preset)
     trained = outputs(unet, text_encoder, tokenizer)
-    saved = lora.matrices(unet, text_encoder, lora_preset.finetune, torch.float32)
-    pipe = models.load_pipeline(lora_preset, device="cpu")
+    saved = lora.matrices(unet, text_encoder, any_preset.finetune, torch.float32)
+    pipe = models.load_pipeline(any_preset, device="cpu")
     lora.load(pipe, saved)
     torch.testing.assert_close(outputs(pipe.unet, pipe.text_encoder, tokenizer), trained, atol=1e-4, rtol=1e-4)
     assert all(name.startswith(("unet.", "text_encoder.text_model.")) for name in saved)
@@ -117,13 +129,39 @@ def test_a_scale_without_lora_is_refused(painter, photo, mask):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_merged_weights_paint_as_the_matrices_do(run, lora_preset, photo, mask, scale):
-    painter = inpaint.load_painter(lora_preset, run, device="cpu")
-    pipe = models.load_pipeline(lora_preset, device="cpu")
+def test_merged_weights_paint_as_the_matrices_do(any_preset, item, photo, mask, scale):
+    run = finetune(item, item.own_masks, any_preset, progress=False)
+    painter = inpaint.load_painter(any_preset, run, device="cpu")
+    pipe = models.load_pipeline(any_preset, device="cpu")
     lora.merge(pipe, run.lora, scale)
     assert not any("lora" in name for name, _ in pipe.unet.named_modules())
-    merged = pixels(inpaint.Painter(pipe, lora_preset, run.prompt), photo, mask)
+    merged = pixels(inpaint.Painter(pipe, any_preset, run.prompt), photo, mask)
     assert abs(merged - pixels(painter, photo, mask, lora_scale=scale)).max() <= 1
+
+
+def test_merging_adds_the_product_of_the_matrices_to_each_weight(any_preset):
+    """peft merges. The sum below is the textbook's, of a convolution as well: B is 1 x 1, A as large as the kernel."""
+    unet, text_encoder, _ = attached(any_preset)
+    saved = lora.matrices(unet, text_encoder, any_preset.finetune, torch.float32)
+    pipe = models.load_pipeline(any_preset, device="cpu")
+    before = {name: weight.clone() for name, weight in pipe.unet.named_parameters()}
+    lora.merge(pipe, saved, 0.5)
+    after = dict(pipe.unet.named_parameters())
+    changed = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
+    down = {name: value for name, value in saved.items() if name.startswith("unet.") and ".lora_A." in name}
+    assert {f"{name[5:].partition('.lora_A.')[0]}.weight" for name in down} == changed
+    for name, value in down.items():
+        up, target = saved[name.replace("lora_A", "lora_B")], f"{name[5:].partition('.lora_A.')[0]}.weight"
+        product = up.flatten(1) @ value.flatten(1)
+        wanted = before[target] + 0.5 * product.reshape(before[target].shape)
+        torch.testing.assert_close(after[target], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_tiny_trains_the_convolutions_as_well(any_preset):
+    unet, text_encoder, _ = attached(any_preset)
+    found = lora.matrices(unet, text_encoder, any_preset.finetune, torch.float16)
+    kernels = {name for name, value in found.items() if value.dim() == 4 and value.shape[-1] == 3}
+    assert bool(kernels) == (len(any_preset.finetune.lora_targets) > len(presets.LORA_TARGETS))
 
 
 def test_a_frozen_text_encoder_gets_no_matrices(lora_preset, item):

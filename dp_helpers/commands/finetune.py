@@ -44,14 +44,14 @@ def run(options: argparse.Namespace) -> None:
     if context and not context.masks:
         raise InputError(f"The context {context.name} has no mask: put one into its folder masks/.")
     common.quiet()
-    from .. import models, runs
+    from .. import models, origin, runs
     from ..training import processes
 
     mine = processes.take_share(list(work)) if several else list(work)
     with models.shared() if several else contextlib.nullcontext():
         for folder in mine:
             item, found = work[folder], several and (folder / "run.json").is_file()
-            if found and runs.is_made_from(runs.read_record(folder), runs.made_from(item, preset, options.seed)):
+            if found and origin.is_made_from(runs.read_record(folder), origin.made_from(item, preset, options.seed)):
                 common.say(f"{item.name} is finished")
             else:
                 _finetune(item, folder, preset, context, options.seed, resume=options.resume or several)

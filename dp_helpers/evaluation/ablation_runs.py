@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image
 
 from .. import finetune, inpaint
-from .. import runs as runs_on_disk
 from ..catalog import Item
 from ..errors import InputError
 from ..files import whole_file
+from ..origin import made_from
 from ..presets import Preset
 from . import benchmark
 from .ablations import Ablation, Level
@@ -120,17 +120,17 @@ def run_folder(level: Level, item: Item, preset: Preset, runs: Path) -> Path | N
     """
     if level.base:
         return None
-    made_from = origin(level, item, preset)
+    wanted = origin(level, item, preset)
     folder = benchmark.run_folder(item, preset, runs)
-    if made_from == runs_on_disk.made_from(item, preset, 0):
+    if wanted == made_from(item, preset, 0):
         return folder
-    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
     return folder.with_name(f"{folder.name}-{digest[:8]}")
 
 
 def origin(level: Level, item: Item, preset: Preset) -> dict[str, Any]:
-    """Return everything that the fine-tuning of a level reads, as `runs.made_from` does."""
-    return runs_on_disk.made_from(taught_item(level, item)[0], level.preset(preset), 0)
+    """Return everything that the fine-tuning of a level reads, as `origin.made_from` does."""
+    return made_from(taught_item(level, item)[0], level.preset(preset), 0)
 
 
 def prompt_of(level: Level, item: Item, preset: Preset) -> str:

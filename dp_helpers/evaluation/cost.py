@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import finetune, inpaint, runs, segment
+from .. import finetune, inpaint, origin, runs, segment
 from ..presets import Preset
 from . import ablation_runs, benchmark, retrieval
 from .ablations import Ablation
@@ -99,10 +99,10 @@ def measure_speed(preset: Preset, pair: Pair, steps: int = 6) -> Speed:
     return Speed(run.seconds["encode"], step, denoise, measured - painted)
 
 
-def _is_there(folder: Path, origin: dict) -> bool:
+def _is_there(folder: Path, wanted: dict) -> bool:
     if not (folder / "run.json").is_file():
         return False
-    return runs.is_made_from(runs.read_record(folder), origin)
+    return origin.is_made_from(runs.read_record(folder), wanted)
 
 
 def _duration(seconds: float) -> str:

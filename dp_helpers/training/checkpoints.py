@@ -39,7 +39,7 @@ class Checkpoints:
         run_folder: the folder of the run to be.
         every: save after every so many steps; 0 saves none.
         keep: keep so many of the latest.
-        made_from: what the run is made from, as `runs.made_from` says it. A checkpoint of another run is refused.
+        made_from: what the run is made from, as `origin.made_from` says it. A checkpoint of another run is refused.
         stop_requested: a signal came; the run ends after the current step.
     """
 

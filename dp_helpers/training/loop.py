@@ -90,6 +90,7 @@ def train(
     if accelerator.scaler is not None:
         state["scaler"] = accelerator.scaler
     done, losses = checkpoints.restore(state) if checkpoints else (0, [])
+    weights = [weight for model in trained for weight in model.parameters() if weight.requires_grad]
     watch = _watching(look, unet, text_encoder, settings, accelerator)
     with checkpoints or nullcontext():
         if done == 0:
@@ -101,7 +102,6 @@ def train(
                     loss = batch_loss(unet, prompts, scheduler, bank, preset, generator, step, class_bank=class_bank)
                     accelerator.backward(loss)  # inside, because gradient checkpointing computes the attention again
                     if accelerator.sync_gradients:
-                        weights = [weight for model in trained for weight in model.parameters()]
                         accelerator.clip_grad_norm_(weights, settings.max_grad_norm)
                     optimizer.step()
                     lr_scheduler.step()

@@ -32,9 +32,10 @@ from .loss import inpainting_loss, pixel_weight
 PARTS = ("weights", "gradients", "optimizer", "activations", "bank")
 GPU_BLOCK = 512  # bytes; torch's allocator for GPUs rounds every tensor up to a multiple of it
 GPU_LIBRARIES = 1.0e9  # bytes outside torch's allocator on a T4: the context and the libraries' workspaces
-# On a CPU a process takes more than its tensors: the code that the first step loads (measured with a model of almost no
-# size), and freed blocks that the C library keeps: data/results/memory-sd15.md says how both were measured.
-CPU_LIBRARIES, CPU_SHARE = 54e6, 1.2
+# On a CPU a process takes more than its tensors: the code that the first step loads, and blocks that the C library
+# keeps after each step has freed its gradients and activations. LoRA frees more small blocks between large
+# ones that stay. data/results/memory-sd15.md says how these were measured.
+CPU_LIBRARIES, CPU_SHARE, CPU_LORA_SHARE = 64e6, 1.31, 1.75
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Account:
             gradients are there, so these add up to more than the peak.
         encoding: peak while the bank is encoded: the VAE, its activations and the bank.
         device: "cuda" or "cpu".
+        share: how much gradients and activations take on a CPU, as a multiple of their own size.
     """
 
     parts: dict[str, int]
     most: dict[str, int]
     encoding: int
     device: str
+    share: float = CPU_SHARE
 
     @property
     def tensors(self) -> int:
@@ -64,7 +67,8 @@ class Account:
         """Return the memory that the process takes beyond its imports."""
         if self.device == "cuda":
             return round(self.tensors + GPU_LIBRARIES)
-        return round(self.tensors * CPU_SHARE + CPU_LIBRARIES)
+        kept = (self.share - 1) * (self.parts["gradients"] + self.parts["activations"])
+        return round(max(self.encoding, sum(self.parts.values()) + kept) + CPU_LIBRARIES)
 
 
 @functools.cache
@@ -77,7 +81,8 @@ def account(preset: Preset, device: str = "cuda") -> Account:
     """
     block = GPU_BLOCK if device == "cuda" else 1
     bank, (parts, most) = _bank_bytes(preset, block), _training(preset, device, block)
-    return Account(parts | {"bank": bank}, most | {"bank": bank}, _encoding(preset, block) + bank, device)
+    share = CPU_LORA_SHARE if preset.finetune.lora_rank else CPU_SHARE
+    return Account(parts | {"bank": bank}, most | {"bank": bank}, _encoding(preset, block) + bank, device, share)
 
 
 class _Storages(TorchDispatchMode):

@@ -23,7 +23,7 @@ from ..presets import Preset
 from .latents import Bank, build_bank
 
 FOLDER = "class-pictures"
-_USED = ("num_inference_steps", "guidance_scale", "eta")  # settings of [inpaint] that a class picture depends on
+PAINTING = ("num_inference_steps", "guidance_scale", "eta")  # settings of [inpaint] behind a class picture
 
 
 def class_prompt(item: Item) -> str:
@@ -36,7 +36,7 @@ def picture_folder(item: Item, preset: Preset, run_folder: Path) -> Path:
 
     Its name ends in a digest of all that the pictures depend on.
     """
-    used = [getattr(preset.inpaint, name) for name in _USED]
+    used = [getattr(preset.inpaint, name) for name in PAINTING]
     made_from = [class_prompt(item), preset.models.inpainting, preset.resolution, used]
     digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:8]
     return run_folder.parent / FOLDER / f"{item.class_noun.replace(' ', '-')}-{digest}"
@@ -98,5 +98,5 @@ def _draw(pipe, prompt: str, side: int, settings: presets.Inpaint, *, seed: int)
         height=side,
         width=side,
         generator=torch.Generator().manual_seed(seed),
-        **{name: getattr(settings, name) for name in _USED},
+        **{name: getattr(settings, name) for name in PAINTING},
     ).images[0]
