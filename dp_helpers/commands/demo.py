@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..files import check_can_write
 from . import common
 
-DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "captain-t-shirt", "mannequin-ben", "rectangle"
+DEMO_ITEM, DEMO_CONTEXT, DEMO_MASK = "captain-t-shirt", "mannequin-anna", "rectangle"
 
 
 def add(commands) -> None:
