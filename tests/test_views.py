@@ -47,6 +47,13 @@ def test_the_whole_product_stays_and_its_surroundings_change(color, outline):
     assert (changed[~inside(12)] > 15).mean() > 0.9
 
 
+def test_a_tiny_view_keeps_its_product():
+    photo, mask, _ = scene("red")
+    small = [picture.resize((24, 24), Image.NEAREST) for picture in (photo, mask)]
+    made = np.asarray(views.change_background(*small, np.random.default_rng(3))).astype(int)
+    assert np.abs(made - np.asarray(small[0]))[9:15, 10:14].max() <= 3
+
+
 def test_the_shadow_falls_on_the_new_background(monkeypatch):
     monkeypatch.setattr(views, "surroundings", lambda size, rng: np.full((SIDE, SIDE, 3), 100.0))
     photo, mask, shadow = scene("red")

@@ -75,7 +75,7 @@ def change_background(view: Image.Image, object_mask: Image.Image, rng: np.rando
     if paper is None:
         return view
     # A mask's rim is half paper: of its pixels, those count that differ from the paper.
-    inner = ndimage.binary_erosion(marked, iterations=round(RIM * max(view.size)))
+    inner = ndimage.binary_erosion(marked, iterations=max(1, round(RIM * max(view.size))))
     product = inner | (marked & (np.abs(pixels - paper).max(-1) > 2 * NOISE))
     opacity = ndimage.gaussian_filter(product.astype(np.float32), 0.6)[..., None]
     light = (pixels / paper.clip(1, None)).clip(0, 1.05)  # 1 where no shadow falls
