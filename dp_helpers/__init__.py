@@ -83,7 +83,6 @@ MODULES = {
     "widgets.canvas": "paint a mask with the mouse, a pen or a finger",
     "widgets.upload": "bring your own photos into a lesson",
     "widgets.download": "save results on your own machine",
-    "widgets.slider": "sliders with a name, by pointer, keyboard or number",
     "widgets.panel": "what all panels share: buttons, time left, pictures for both themes",
     "widgets.panels": "sliders and buttons for fine-tuning and painting",
     "widgets.steps": "a slider over the denoising steps; guidance scales side by side",

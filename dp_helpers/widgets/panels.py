@@ -17,7 +17,6 @@ from ..watch import Row, Watch
 from .canvas import MaskCanvas
 from .download import Download, zipped
 from .panel import WIDE, NumberField, Panel, figure_html, picture_html, pictures_html, row, seed_control
-from .slider import Slider
 
 _REDRAW = 2.0  # seconds between two pictures of the loss, because drawing one takes a while
 _PREVIEWS = 6  # how often the canvas shows the painting while it is painted
@@ -108,14 +107,19 @@ class InpaintPanel(Panel):
         self.history: list[inpaint.Result] = []
         painter.pipe.set_progress_bar_config(disable=True)
         settings = painter.preset.inpaint
+        share = {"step": 0.01, **WIDE}
         controls = {
             "prompt": widgets.Text(painter.prompt or "", description="prompt", **WIDE),
-            "guidance_scale": Slider(settings.guidance_scale, "guidance scale", 1, 20, 0.5),
-            "num_inference_steps": Slider(settings.num_inference_steps, "steps", 1, 100),
-            "eta": Slider(settings.eta, "eta", 0, 0.99, 0.01),
-            "strength": Slider(settings.strength, "strength", 0.05, 1, 0.01),
+            "guidance_scale": widgets.FloatSlider(
+                settings.guidance_scale, min=1, max=20, step=0.5, description="guidance scale", **WIDE
+            ),
+            "num_inference_steps": widgets.IntSlider(
+                settings.num_inference_steps, min=1, max=100, description="steps", **WIDE
+            ),
+            "eta": widgets.FloatSlider(settings.eta, min=0, max=0.99, description="eta", **share),
+            "strength": widgets.FloatSlider(settings.strength, min=0.05, max=1, description="strength", **share),
             "seed": seed_control(),
-            "feather": Slider(settings.feather, "feather", 0, 0.3, 0.01),
+            "feather": widgets.FloatSlider(settings.feather, min=0, max=0.3, description="feather", **share),
         }
         super().__init__("Paint", controls)
         self.download, self.strip = Download("Download the picture"), row([])

@@ -11,7 +11,6 @@ from .. import denoising, inpaint
 from ..errors import InputError
 from .canvas import MaskCanvas
 from .panel import WIDE, Panel, pictures_html, seed_control
-from .slider import Slider
 
 MOST = 6  # guidance scales at once
 
@@ -41,12 +40,14 @@ class DenoisingPanel(Panel):
         listed = ", ".join(f"{scale:g}" for scale in guidance_scales)
         controls = {
             "guidance_scales": widgets.Text(listed, description="guidance", **WIDE),
-            "num_inference_steps": Slider(settings.num_inference_steps, "steps", 2, 100),
-            "eta": Slider(settings.eta, "eta", 0, 0.99, 0.01),
+            "num_inference_steps": widgets.IntSlider(
+                settings.num_inference_steps, min=2, max=100, description="steps", **WIDE
+            ),
+            "eta": widgets.FloatSlider(settings.eta, min=0, max=0.99, step=0.01, description="eta", **WIDE),
             "seed": seed_control(),
         }
         super().__init__("Paint and watch", controls)
-        self.slider = Slider(1, "step", 1, 1)
+        self.slider = widgets.IntSlider(1, min=1, max=1, description="step", **WIDE)
         self.slider.layout.display = "none"
         self.slider.observe(lambda _change: self.look(), names="value")
         self.children = [*self.children[:-1], self.slider, self.picture]
