@@ -33,9 +33,9 @@ GROUPS = Path("/sys/fs/cgroup/memory")  # where cgroup v1 is mounted, if it is
 BINDERS_MEMORY = 2_000_000_000  # bytes: what mybinder.org allows at most
 COLABS_IPYWIDGETS = "ipywidgets==7.7.1"
 # Without test_lab.py: today's JupyterLab shows widgets of ipywidgets 8, and Colab has a front end of its own.
-COLABS_TESTS = """test_canvas.py test_slider.py test_panels.py test_product.py test_rating.py test_upload.py
-test_download.py test_setup_cell.py browser/test_canvas_page.py browser/test_canvas_open.py browser/test_canvas_tools.py
-browser/test_canvas_keyboard.py browser/test_slider_page.py browser/test_rating_page.py""".split()
+COLABS_TESTS = """test_canvas.py test_panels.py test_product.py test_rating.py test_upload.py test_download.py
+test_setup_cell.py browser/test_canvas_page.py browser/test_canvas_open.py browser/test_canvas_tools.py
+browser/test_canvas_keyboard.py browser/test_rating_page.py""".split()
 SHOWN = """torch diffusers transformers ipywidgets jupyterlab_widgets widgetsnbextension anywidget jupyterlab
 nbclient""".split()
 
