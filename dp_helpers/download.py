@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from .hub import ERRORS, HTTP_ERROR, TIMEOUT, Found, explain
 from .weights import Unusable, megabytes
 
-_TRIES = 3  # of a download that breaks off
+_TRIES = 3  # of a connection that breaks off
 
 
 def download(found: Found) -> Path:
@@ -41,7 +41,7 @@ def download(found: Found) -> Path:
         with tqdm(total=found.size, desc=found.id, unit="B", unit_scale=True) as bar:
             for path, (size, blob) in found.missing.items():
                 _download_blob(found, path, size, blob, bar)
-                hf_hub_download(found.id, path, revision=found.asked)  # it finds the blob and gives it its name
+                _try(hf_hub_download, found.id, path, revision=found.asked)  # it gives the blob its name
     except ERRORS as error:
         if isinstance(error, HTTP_ERROR) and not isinstance(error, HfHubHTTPError):
             why = f"broke off while it was downloaded ({type(error).__name__})"
@@ -61,16 +61,21 @@ def _download_blob(found: Found, path: str, size: int, blob: str, bar: tqdm) -> 
             bar.update(size)
             return
         bar.update(_size(partial))
-        for left in reversed(range(_TRIES)):
-            try:
-                _append(hf_hub_url(found.id, path, revision=found.revision), partial, size, bar)
-                break
-            except HTTP_ERROR as error:
-                if isinstance(error, HfHubHTTPError) or not left:
-                    raise
-                time.sleep(1)
+        _try(_append, hf_hub_url(found.id, path, revision=found.revision), partial, size, bar)
         _verify(partial, size, blob)
         partial.replace(whole)
+
+
+def _try(function, *args, **kwargs) -> None:
+    """Call a function, and call it again when the connection breaks off. An answer of the Hub is final."""
+    for left in reversed(range(_TRIES)):
+        try:
+            function(*args, **kwargs)
+            return
+        except HTTP_ERROR as error:
+            if isinstance(error, HfHubHTTPError) or not left:
+                raise
+            time.sleep(1)
 
 
 def _append(url: str, partial: Path, size: int, bar: tqdm) -> None:

@@ -50,6 +50,15 @@ def test_a_break_is_resumed_within_the_call(server, folder):
     assert [line for line in server.requests if f"bytes={size - 100}-" in line]
 
 
+def test_a_break_after_the_last_byte_loses_nothing(server, folder):
+    found = hub.find(INPAINTING)
+    address = f"/{INPAINTING}/resolve/{found.asked or 'main'}/{UNET}"
+    server.faults[f"HEAD {address}"] = "hang up"
+    whole = download(found)
+    assert not server.faults and (whole / UNET).read_bytes() == (folder / UNET).read_bytes()
+    assert len([line for line in server.requests if UNET in line and line.startswith("GET")]) == 1
+
+
 def test_a_download_that_breaks_off_goes_on_in_the_next_call(server, folder):
     server.faults[UNET] = "break 1000"
     found = hub.find(INPAINTING)

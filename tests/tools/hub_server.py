@@ -40,8 +40,8 @@ class HubServer:
     Attributes:
         repositories: by id.
         requests: what was asked for, as "METHOD path".
-        faults: fragment of a path -> what happens there: a status such as 503; "break 1000": the connection breaks off
-            after 1000 bytes; "damage": other bytes come.
+        faults: fragment of "METHOD path" -> what happens there: a status such as 503; "break 1000": the connection
+            breaks off after 1000 bytes; "damage": other bytes come; "hang up": no answer, the first time.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,12 @@ class HubServer:
                 path = unquote(urlparse(self.path).path)
                 ranged = self.headers.get("Range")
                 hub.requests.append(f"{self.command} {path}{' ' + ranged if ranged else ''}")
-                fault = next((fault for part, fault in hub.faults.items() if part in path), None)
+                part = next((part for part in hub.faults if part in f"{self.command} {path}"), None)
+                fault = hub.faults.get(part)
+                if fault == "hang up":
+                    del hub.faults[part]
+                    self.close_connection = True
+                    return
                 if isinstance(fault, int):
                     return self._refuse(fault, "")
                 if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
@@ -161,12 +166,11 @@ class HubServer:
                     "Content-Type", "application/json" if content[:1] in (b"{", b"[") else "application/octet-stream"
                 )
                 self.send_header("Content-Length", str(len(content)))
+                if stop is not None and body:  # said, so that no client asks again on a connection that is closing
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 if body and self.command != "HEAD":
                     self.wfile.write(content[:stop])
-                if stop is not None and body:
-                    self.wfile.flush()
-                    self.close_connection = True
 
         return Handler
 
