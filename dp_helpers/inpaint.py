@@ -89,6 +89,7 @@ class Painter:
         seed: int = 0,
         prompt: str | None = None,
         negative_prompt: str | None = None,
+        start: Image.Image | None = None,
         progress: Callable[[int, int], None] | None = None,
         callback_on_step_end: Callable[..., None] | None = None,
         **settings: Any,
@@ -103,12 +104,14 @@ class Painter:
             seed: the same seed gives the same picture on the same machine.
             prompt: the painter's own unless given; more words may follow it (section 6).
             negative_prompt: guidance leads away from it; the empty prompt unless given.
+            start: a picture of the photo's size, such as a paste-in (`baselines.paste_in`); at a ``strength`` below 1
+                noise is added to it, and not to the photo.
             progress: called with (step, steps) after each denoising step. An exception in it ends the painting.
             callback_on_step_end: called with (pipe, step, timestep, tensors) after each step; see `denoising.watch`.
             settings: fields of `presets.Inpaint` to use instead of the preset's, for example ``guidance_scale=7``.
 
         Raises:
-            InputError: mask and photo differ in size, the mask is empty, there is no prompt, or a setting is
+            InputError: mask, start and photo differ in size, the mask is empty, there is no prompt, or a setting is
                 unknown or out of range; the memory is full; or the safety checker rejects the painting (`Rejected`).
         """
         prompt = self.prompt if prompt is None else prompt
@@ -125,14 +128,11 @@ class Painter:
         output = self.pipe(
             prompt=prompt,
             negative_prompt=negative_prompt,
-            image=square.image,
+            image=square.image if start is None else _start_with(start, square, chosen),
             mask_image=square.mask_image,
             height=resolution,
             width=resolution,
-            strength=chosen.strength,
-            eta=chosen.eta,
-            num_inference_steps=chosen.num_inference_steps,
-            guidance_scale=chosen.guidance_scale,
+            **{name: getattr(chosen, name) for name in ("strength", "eta", "num_inference_steps", "guidance_scale")},
             generator=torch.Generator().manual_seed(seed),
             cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
             callback_on_step_end=_reporting(progress, callback_on_step_end),
@@ -140,8 +140,17 @@ class Painter:
         )
         if any(output.nsfw_content_detected or ()):
             raise Rejected(REJECTED.format(seed=seed))
-        given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed}
-        return finish(square, output.images[0], {**given, **asdict(chosen)}, self.preset, self.class_noun)
+        given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed, "start": start is not None}
+        return finish(square, output.images[0], given | asdict(chosen), self.preset, self.class_noun)
+
+
+def _start_with(start: Image.Image, square: Square, settings: presets.Inpaint) -> Image.Image:
+    """Put what ``start`` shows under the mask into the square that the model sees."""
+    check_mask_size(start.size, square.photo.size, "The start")
+    if settings.strength == 1:
+        raise InputError("The start is all noise at strength 1: give a strength below 1, for example strength=0.7.")
+    seen = to_srgb(cut(as_photo(start), square.box)).resize(square.image.size, Image.LANCZOS)
+    return Image.composite(seen, square.image, square.mask_image)
 
 
 def finish(
@@ -161,8 +170,7 @@ def cut_square(
     The mask's specks do not widen the square. A warning says so if some of them are outside it.
 
     Args:
-        image: photo of any size, shape and mode.
-        mask_image: a picture of the photo's size, white = repaint.
+        image, mask_image: as for `Painter`.
         settings: supplies ``crop_scale``, ``feather`` and ``soft_mask``.
         resolution: side of the square that the model paints, in pixels.
         cell: pixels a side of one latent pixel. The model's mask fills every cell that the mask touches.
@@ -203,8 +211,7 @@ def load_painter(
     Raises:
         InputError: the preset has another model than the run, or one that is not for inpainting.
     """
-    if isinstance(run, (str, Path)):
-        run = load_run(run)
+    run = load_run(run) if isinstance(run, (str, Path)) else run
     models.check_unet(preset, run and run.unet)
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tools.family import make_item, product_photo
 
-from dp_helpers import catalog, files, finetune, inpaint, presets
+from dp_helpers import baselines, catalog, files, finetune, inpaint, presets
 from dp_helpers.__main__ import main
 from dp_helpers.errors import InputError
 from dp_helpers.evaluation import ablation_report, ablation_runs, ablations, benchmark, columns, cost, verdicts
@@ -115,6 +115,12 @@ def test_every_ablation_has_six_items_and_two_seeds_and_the_cheap_ones_come_firs
         ("mask_scale = 0.5", 'mask_scale = "half"', "levels.small.mask_scale is 'half', but must be a finite number"),
         ("mask_scale = 0.5", "mask_scale = 0", "greater than 0"),
         ("mask_scale = 0.5", "photos = 0", "levels.small.photos is 0, but must be at least 1"),
+        (
+            "mask_scale = 0.5",
+            "paint = false",
+            "levels.small paints nothing: give a start, the index of the photo to paste",
+        ),
+        ("mask_scale = 0.5", "start = -1", "levels.small.start is -1, but must be at least 0"),
         ("pairs = 2", "pairs = 0", "pairs is 0"),
         ('worse = "small"', 'worse = "large"', "a claim names 'large'; the levels are right, small, short, base"),
         ('worse = "small"', 'worse = "small"\nmetric = "seam_ratio"', "'seam_ratio'; accepted are clip_score"),
@@ -167,7 +173,8 @@ def test_a_fine_tune_is_shared_by_all_levels_that_do_not_change_it(data, preset,
     others = [{"finetune": {"steps": 9}}, {"masks": {"object": 0}}, {"photos": 4}, {"class_noun": "mug"}]
     assert len({folder(**changes) for changes in others} | {plain}) == 5
     assert folder(finetune={"steps": 9}) == folder(finetune={"steps": 9}, inpaint={"eta": 0.5})
-    assert folder(base=True) is None
+    assert folder(base=True) is None and folder(start=0, paint=False) is None
+    assert folder(start=0, inpaint={"strength": 0.5}) == plain
 
 
 def test_prompts(data, preset):
@@ -223,6 +230,24 @@ def test_a_level_paints_what_its_data_say(whole, pairs, preset):
     prompt = "a sks armchair, blue"
     again = inpaint.load_painter(preset, short)(photo, pairs[0].mask, prompt=prompt, seed=1)
     assert (painted("short") == np.asarray(again.image)).all()
+
+
+def test_a_level_can_start_from_a_paste_in(whole, ablation, pairs, preset, data, tmp_path):
+    _, runs, _ = whole
+    levels = {"started": Level(start=2, inpaint={"strength": 0.5}), "pasted": Level(start=2, paint=False)}
+    short, pair = replace(ablation, levels=levels), pairs[0]
+    left = cost.work(short, [pair], preset, runs, tmp_path)
+    assert left == cost.Work({}, 4, 2 * int(preset.inpaint.num_inference_steps * 0.5))
+    run(short, [pair], preset, data, tmp_path, runs)
+
+    def painted(level):
+        return np.asarray(catalog.load_photo(rows_file.picture_path(tmp_path, pair.name, level, 1)))
+
+    pasted = baselines.paste_in(preset, pair.item, pair.item.own_masks)(pair.context.photo, pair.mask, variant=2).image
+    tuned = inpaint.load_painter(preset, benchmark.run_folder(pair.item, preset, runs))
+    started = tuned(pair.context.photo, pair.mask, start=pasted, strength=0.5, seed=1).image
+    assert (painted("pasted") == np.asarray(pasted)).all() and (painted("started") == np.asarray(started)).all()
+    assert (painted("started") != painted("pasted")).any()
 
 
 def test_a_killed_run_goes_on_and_nothing_is_done_twice(whole, ablation, pairs, preset, data, tmp_path, monkeypatch):

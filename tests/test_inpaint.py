@@ -107,6 +107,37 @@ def test_progress_can_be_followed(painter, photo, mask, strength, steps):
     assert seen == [(step + 1, steps) for step in range(steps)]
 
 
+def test_painting_can_start_from_another_picture(painter, photo, mask):
+    settings = {"num_inference_steps": 4, "strength": 0.5}
+    rough = Image.new("RGB", photo.size, "red")
+    own, same, red = (painter(photo, mask, start=start, **settings) for start in (None, photo, rough))
+    assert (np.asarray(own.image) == np.asarray(same.image)).all()
+    before, after, inside = np.asarray(photo), np.asarray(red.image), np.asarray(mask) > 0
+    assert (after[~inside] == before[~inside]).all() and (after != np.asarray(own.image))[inside].any()
+    assert red.parameters["start"] and not own.parameters["start"]
+
+
+def test_only_what_is_under_the_mask_is_taken_from_the_start(painter, photo, mask):
+    settings = {"num_inference_steps": 4, "strength": 0.5}
+    around = Image.composite(photo, Image.new("RGB", photo.size, "red"), mask)
+    square = inpaint.cut_square(photo, mask, painter.preset.inpaint, 32, painter.pipe.vae_scale_factor)
+    seen = inpaint._start_with(around, square, presets.change(painter.preset, inpaint=settings).inpaint)
+    outside = np.asarray(square.mask_image) == 0
+    assert (np.asarray(seen)[outside] == np.asarray(square.image)[outside]).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "strength", "words"),
+    [
+        ((90, 70), 1.0, "all noise at strength 1: give a strength below 1"),
+        ((90, 71), 0.5, "The start is 90 x 71 pixels but the photo is 90 x 70: make them the same size"),
+    ],
+)
+def test_a_start_that_cannot_be_used_is_refused(painter, photo, mask, size, strength, words):
+    with pytest.raises(InputError, match=words):
+        painter(photo, mask, start=Image.new("RGB", size), strength=strength, num_inference_steps=4)
+
+
 def test_eta_draws_new_noise_in_each_step(painter, photo, mask):
     none, much = (np.asarray(painter(photo, mask, eta=eta).painted) for eta in (0.0, 0.9))
     assert (none != much).any()

@@ -105,12 +105,13 @@ def test_painting_by_other_settings(family, item_folder, scene, capsys):
     given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
     assert Done(capsys, "finetune", *given, "--set", "finetune.lora_rank=2").returncode == 0
     options = ("--num-inference-steps", 4, "--strength", 0.5, "--negative-prompt", "a mug", "--lora-scale", 0.5)
+    options = (*options, "--start", scene / "photo.png")
     painting = ("inpaint", scene / "run", scene / "photo.png", scene / "mask.png", "--out", scene / "out.png")
     done = Done(capsys, *painting, *options, "--set", "inpaint.eta=0.5")
     assert done.returncode == 0, done.stderr
     made = json.loads(Image.open(scene / "out.png").text["dreampaint"])
     wanted = {"num_inference_steps": 4, "strength": 0.5, "negative_prompt": "a mug", "lora_scale": 0.5, "eta": 0.5}
-    assert wanted.items() <= made.items()
+    assert wanted.items() <= made.items() and made["start"]
 
 
 def test_demo(family, item_folder, context_folder, scene):

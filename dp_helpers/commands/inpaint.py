@@ -26,6 +26,9 @@ def add(commands) -> None:
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
     added.add_argument("--num-inference-steps", type=int, help="default: the preset's")
     added.add_argument("--strength", type=float, help="default: the preset's")
+    added.add_argument(
+        "--start", type=Path, help="start from this picture of the photo's size; needs --strength below 1"
+    )
     added.add_argument("--lora-scale", type=float, help="of a run with LoRA (default: the preset's)")
     added.add_argument("--seed", type=int, default=0)
     common.add_settings(added)
@@ -36,9 +39,10 @@ def run(options: argparse.Namespace) -> None:
     presets.checked_seed(options.seed)
     photo = pictures.read_photo(options.photo)
     mask = pictures.read_mask(options.mask, photo.size, soft=options.soft_mask)
+    start = pictures.read_photo(options.start) if options.start else None
     check_can_write(options.out, suffix=".png")
-    if options.out.resolve() in (options.photo.resolve(), options.mask.resolve()):
-        raise InputError(f"--out {options.out} is the photo or the mask itself: choose another name.")
+    if options.out.resolve() in [path.resolve() for path in (options.photo, options.mask, options.start) if path]:
+        raise InputError(f"--out {options.out} is the photo, the mask or the start itself: choose another name.")
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale")
@@ -52,5 +56,6 @@ def run(options: argparse.Namespace) -> None:
     painter = painting.load_painter(preset, run)
     prompt = run.prompt if options.prompt is None else options.prompt
     common.say(f"painting {prompt!r}")
-    painted = painter(photo, mask, prompt=prompt, negative_prompt=options.negative_prompt, seed=options.seed)
+    texts = {"prompt": prompt, "negative_prompt": options.negative_prompt}
+    painted = painter(photo, mask, start=start, seed=options.seed, **texts)
     print(painting.save_result(painted, options.out))

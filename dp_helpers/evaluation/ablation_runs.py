@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
-from .. import finetune, inpaint
+from .. import baselines, finetune, inpaint
 from ..catalog import Item
 from ..errors import InputError
 from ..files import whole_file
@@ -21,6 +23,23 @@ from . import benchmark
 from .ablations import Ablation, Level
 from .pairs import Pair
 from .rows import Row
+
+
+@dataclass(frozen=True)
+class FromPaste:
+    """A painter that starts from what another one, without a model, has pasted under the mask."""
+
+    painter: inpaint.Painter
+    pasted: benchmark.Painter
+
+    @property
+    def pipe(self) -> StableDiffusionInpaintPipeline:
+        """Return the pipeline that paints."""
+        return self.painter.pipe
+
+    def __call__(self, photo: Image.Image, mask: Image.Image, *, seed: int = 0) -> inpaint.Result:
+        """Paste, then paint from there."""
+        return self.painter(photo, mask, seed=seed, start=self.pasted(photo, mask).image)
 
 
 def choose_pairs(ablation: Ablation, pairs: Sequence[Pair]) -> list[Pair]:
@@ -88,7 +107,11 @@ def make_painters(ablation: Ablation, preset: Preset, runs: Path) -> dict[str, b
 
     def maker(level: Level) -> benchmark.MakePainter:
         def make(item: Item, object_masks: Sequence[Image.Image]) -> inpaint.Painter:
-            changed, folder = level.preset(preset), run_folder(level, item, preset, runs)
+            changed, folder, pasted = level.preset(preset), run_folder(level, item, preset, runs), None
+            if level.start is not None:
+                pasted = partial(baselines.paste_in(changed, item, object_masks), variant=level.start)
+            if not level.paint:
+                return pasted
             prompt = prompt_of(level, item, preset)
             if folder not in loaded:
                 loaded.clear()
@@ -96,7 +119,8 @@ def make_painters(ablation: Ablation, preset: Preset, runs: Path) -> dict[str, b
                 own_masks = [object_masks[index] for index in chosen]
                 run = finetune.load_or_finetune(taught, own_masks, changed, folder) if folder else None
                 loaded[folder] = inpaint.load_painter(changed, run)
-            return inpaint.Painter(loaded[folder].pipe, changed, prompt, item.class_noun)
+            painter = inpaint.Painter(loaded[folder].pipe, changed, prompt, item.class_noun)
+            return painter if pasted is None else FromPaste(painter, pasted)
 
         return make
 
@@ -113,12 +137,12 @@ def taught_item(level: Level, item: Item) -> tuple[Item, list[int]]:
 
 
 def run_folder(level: Level, item: Item, preset: Preset, runs: Path) -> Path | None:
-    """Return where the fine-tune of a level is kept; None for the base model.
+    """Return where the fine-tune of a level is kept; None for the base model and for a paste-in.
 
     It is the folder of `benchmark.make_painters` if fine-tuning reads nothing that the level changes. Otherwise the
     name ends with a digest of all that fine-tuning reads, so that ablations share their fine-tunes.
     """
-    if level.base:
+    if level.base or not level.paint:
         return None
     wanted = origin(level, item, preset)
     folder = benchmark.run_folder(item, preset, runs)

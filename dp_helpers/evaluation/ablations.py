@@ -28,6 +28,8 @@ class Level:
     mask: str | None = None  # the name of another mask of the context
     mask_scale: float = 1.0  # scales the mask about its centre
     base: bool = False  # the base model, without fine-tuning
+    start: int | None = None  # start from a paste-in of the item's photo with this index
+    paint: bool = True  # False: leave that paste-in as it is
 
     def preset(self, preset: Preset) -> Preset:
         """Return the preset with this level's changes."""
@@ -123,6 +125,10 @@ def _checked(ablation: Ablation, where: str) -> Ablation:
     counts = {"pairs": ablation.pairs, "seeds": ablation.seeds}
     for name, level in ablation.levels.items():
         counts |= {f"levels.{name}.photos": 1 if level.photos is None else level.photos}
+        if level.start is not None and level.start < 0:
+            raise InputError(f"{where}levels.{name}.start is {level.start}, but must be at least 0.")
+        if not level.paint and level.start is None:
+            raise InputError(f"{where}levels.{name} paints nothing: give a start, the index of the photo to paste.")
         if level.mask_scale <= 0:
             raise InputError(f"{where}levels.{name}.mask_scale is {level.mask_scale}, but must be greater than 0.")
     for name, count in counts.items():

@@ -63,7 +63,7 @@ def work(ablation: Ablation, pairs: Sequence[Pair], preset: Preset, runs_folder:
             with_class = changed.finetune.prior_weight > 0  # then a step trains on twice as many samples
             left.runs[place] = changed.finetune.steps * (2 if with_class else 1)
         left.pictures += 1
-        left.denoising_steps += changed.inpaint.num_inference_steps
+        left.denoising_steps += int(changed.inpaint.num_inference_steps * changed.inpaint.strength) * level.paint
     return left
 
 

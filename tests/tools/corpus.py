@@ -357,9 +357,21 @@ def masks_into_the_photos(folder: Path):
 
 
 ARGUMENTS = [
-    ("out is the photo", partial(inpaint, out="photo.png"), ["--out .*photo.png is the photo or the mask itself"]),
-    ("out is the mask", partial(inpaint, out="mask.png"), ["is the photo or the mask itself: choose another name"]),
-    ("out is the photo by a detour", partial(inpaint, out="new/../photo.png"), ["is the photo or the mask itself"]),
+    (
+        "out is the photo",
+        partial(inpaint, out="photo.png"),
+        ["--out .*photo.png is the photo, the mask or the start itself"],
+    ),
+    (
+        "out is the mask",
+        partial(inpaint, out="mask.png"),
+        ["is the photo, the mask or the start itself: choose another name"],
+    ),
+    (
+        "out is the photo by a detour",
+        partial(inpaint, out="new/../photo.png"),
+        ["is the photo, the mask or the start itself"],
+    ),
     ("out is a jpeg", partial(inpaint, out="out.jpg"), ["must end with .png"]),
     ("seed below 0", arguments("--seed", -1), ["The seed is -1, but must be a whole number from 0 to 4294967295"]),
     ("seed too large", arguments("--seed", 2**32), ["The seed is 4294967296, but must be"]),
