@@ -12,6 +12,7 @@ from tools.hub_server import HubServer
 HUB = HubServer()
 os.environ.update(HF_HUB_OFFLINE="1", HF_ENDPOINT=HUB.address)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several threads spin and slow down if another process is busy
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
