@@ -59,17 +59,18 @@ def object_masks(
 
 
 def demo(
-    photos: Sequence[Image.Image], photo: Image.Image, mask: Image.Image, result: Image.Image, title: str = ""
+    photos: Sequence[Image.Image], photo: Image.Image, mask: Image.Image, results: Mapping[str, Image.Image], title=""
 ) -> Figure:
-    """Draw the whole job: references on top; photo, photo with mask and result below them."""
-    columns = max(3, len(photos))
+    """Draw the whole job: references on top; photo, photo with mask and the results, by their labels, below them."""
+    columns = max(2 + len(results), len(photos))
     figure = Figure(figsize=(columns * _TILE, 0.7 * _TILE + 2 * _TILE), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.7))
     _fill(top, photos, _numbered(photos))
-    _fill(bottom, [photo, overlay(photo, mask), result], ["photo", "with mask", "result"])
+    _fill(bottom, [photo, overlay(photo, mask), *results.values()], ["photo", "with mask", *results])
     if title:
         figure.suptitle(title, fontsize=TYPE + 3, parse_math=False)
-    alt = f"Above: {len(photos)} photos of one product. Below: {_BEFORE_AFTER[0].lower()}{_BEFORE_AFTER[1:]}"
+    below = ["a photo", "the same photo with its mask tinted violet", *results]
+    alt = f"Above: {len(photos)} photos of one product. Below: {'; '.join(below)}"
     return described(figure, _sentence(title, alt))
 
 

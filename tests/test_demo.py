@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from tools.command import Done
 
-from dp_helpers import catalog, demo, finetune, inpaint, presets, runs
+from dp_helpers import baselines, catalog, demo, finetune, inpaint, presets, runs
 from dp_helpers.evaluation import metrics
 
-FILES = ["figure.png", "report.json", "result.png", "run"]
+FILES = ["figure.png", "over-paste.png", "report.json", "result.png", "run"]
 
 
 @pytest.fixture
@@ -41,12 +41,15 @@ def test_the_whole_job(preset, item, context_folder, tmp_path):
     assert json.loads((out / "report.json").read_text()) == report
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert report["outside_max_change"] == 0 and report["steps"] == 2 and report["seed"] == 4
-    assert -1 <= report["clip_score"] <= 1 and len(said) == 4
+    assert -1 <= report["clip_score"] <= 1 and len(said) == 5
     stages = dict(report["seconds"])
     assert stages.pop("total") == pytest.approx(sum(stages.values()), abs=0.02)
     run = runs.load_run(out / "run")
-    painted = inpaint.load_painter(two_steps, run)(context.photo, mask, seed=4).image
-    assert (np.asarray(Image.open(out / "result.png")) == np.asarray(painted)).all()
+    painter = inpaint.load_painter(two_steps, run)
+    pasted = baselines.paste_in(two_steps, item, item.own_masks)(context.photo, mask, variant=1).image
+    over = painter(context.photo, mask, seed=4, start=pasted, strength=baselines.STRENGTH_OVER_PASTE).image
+    for name, painted in (("result", painter(context.photo, mask, seed=4).image), ("over-paste", over)):
+        assert (np.asarray(Image.open(out / f"{name}.png")) == np.asarray(painted)).all()
 
 
 def breakage(name):
@@ -81,7 +84,7 @@ def test_run_and_picture_are_kept_when_the_user_stops_the_score(family, argument
 
     monkeypatch.setattr(metrics, "clip_score", stop)
     assert Done(capsys, *arguments(family)).returncode == 130
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["result.png", "run"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["over-paste.png", "result.png", "run"]
 
 
 @pytest.mark.parametrize("model", ["inpainting", "clipseg", "clip"])

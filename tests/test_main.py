@@ -123,7 +123,13 @@ def test_demo(family, item_folder, context_folder, scene):
     assert report["outside_max_change"] == 0 and report["steps"] == 2
     assert {"masks", "finetune", "inpaint", "total"} <= report["seconds"].keys()
     assert 0 < report["peak_memory_mb"] < 1500 and -1 <= report["clip_score"] <= 1
-    assert sorted(path.name for path in (scene / "out").iterdir()) == ["figure.png", "report.json", "result.png", "run"]
+    assert sorted(path.name for path in (scene / "out").iterdir()) == [
+        "figure.png",
+        "over-paste.png",
+        "report.json",
+        "result.png",
+        "run",
+    ]
 
 
 def test_a_transparent_grey_photo_comes_out_as_it_came_in(family, item_folder, scene, capsys):

@@ -19,7 +19,7 @@ def test_figures(item, photo, mask, tmp_path):
         plots.references(item.photos, "Red box"),
         plots.before_after(photo, mask, photo),
         plots.object_masks(item.photos, item.own_masks),
-        plots.demo(item.photos, photo, mask, photo, "Red box"),
+        plots.demo(item.photos, photo, mask, {"result": photo}, "Red box"),
         plots.loss_curve([1.0, 0.5, 0.25]),
     ]
     for index, figure in enumerate(figures):
@@ -133,7 +133,7 @@ LOSSES = {"training photos": [0.5, 0.25], "held-out photos": [0.5, 0.375]}
             "A lamp: 2 pictures side by side, each with its mask tinted violet: found; corrected.",
         ),
         (
-            plots.demo([PICTURE] * 2, PICTURE, MASK, PICTURE),
+            plots.demo([PICTURE] * 2, PICTURE, MASK, {"the result": PICTURE}),
             "Above: 2 photos of one product. Below: a photo; the same photo with its mask tinted violet; the result.",
         ),
         (
