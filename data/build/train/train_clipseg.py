@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from transformers import (
     CLIPModel,
     CLIPSegConfig,
@@ -25,6 +26,7 @@ from .trainer import exported, train
 from .trainset import CLASSES, Trainset, crops, square
 
 SIDE = 256  # of the pictures, in pixels
+WHITENED = 0.5  # of the products
 TEMPLATES = ("{noun}", "a {noun}", "a photo of a {noun}", "a {color} {noun}")
 
 
@@ -72,8 +74,34 @@ def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, 
                 )
             )
             masks[row] = 0
+        elif rng.random() < WHITENED:
+            stack[row, :3] = whiten(stack[row, :3], masks[row], rng)
         prompts.append(str(rng.choice(TEMPLATES)).format(noun=noun, color=data.metas[i]["color"]))
     return stack[:, :3].to(DEVICE), masks.to(DEVICE), prompts
+
+
+def whiten(image: torch.Tensor, mask: torch.Tensor, rng) -> torch.Tensor:
+    """Make all parts of a product that share one of its colours white, with their shading.
+
+    White parts on white paper are rare in the training set, and a model that has not learned them leaves them out.
+
+    Args:
+        image: (3, H, W) in [-1, 1].
+        mask: (H, W) in [0, 1], the product.
+    """
+    rows, columns = torch.nonzero(mask > 0.5, as_tuple=True)
+    if not len(rows):
+        return image
+    pixel = int(rng.integers(len(rows)))
+    rgb = (image + 1) / 2
+    light = rgb.mean(0)
+    hue = rgb / light.clamp(min=0.02)
+    part = ((hue - hue[:, rows[pixel], columns[pixel], None, None]).abs().sum(0) < 0.4) & (mask > 0.5)
+    white = (light / light[part].quantile(0.9)).clamp(0, 1).sqrt() * float(rng.uniform(0.88, 1))
+    rim = F.max_pool2d(part[None].float(), 5, 1, 2)[0] > 0  # its pixels are mixtures of the old colour
+    outside = 1 - F.max_pool2d(mask[None], 5, 1, 2)
+    around = F.avg_pool2d(image * outside, 9, 1, 4) / F.avg_pool2d(outside, 9, 1, 4).clamp(min=1e-3)
+    return torch.where(rim & (mask > 0.5), white * 2 - 1, torch.where(rim, around, image))
 
 
 def predict(model, images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -92,7 +120,7 @@ def clipseg_loss(model, tokenizer, data: Trainset, batch_size: int, rng):
     guess, truth = p > 0.5, masks > 0.5
     iou = (guess & truth).sum((1, 2)) / (guess | truth).sum((1, 2)).clamp(min=1)
     return (
-        torch.nn.functional.binary_cross_entropy_with_logits(logits, masks) + dice.mean(),
+        F.binary_cross_entropy_with_logits(logits, masks) + dice.mean(),
         {"iou": iou[truth.any(2).any(1)].mean()},
     )
 
