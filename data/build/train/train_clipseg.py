@@ -94,8 +94,8 @@ def whiten(image: torch.Tensor, mask: torch.Tensor, rng) -> torch.Tensor:
         return image
     pixel = int(rng.integers(len(rows)))
     rgb = (image + 1) / 2
-    light = rgb.mean(0)
-    hue = rgb / light.clamp(min=0.02)
+    light = rgb.mean(0).clamp(min=0.02)
+    hue = rgb / light
     part = ((hue - hue[:, rows[pixel], columns[pixel], None, None]).abs().sum(0) < 0.4) & (mask > 0.5)
     white = (light / light[part].quantile(0.9)).clamp(0, 1).sqrt() * float(rng.uniform(0.88, 1))
     rim = F.max_pool2d(part[None].float(), 5, 1, 2)[0] > 0  # its pixels are mixtures of the old colour
