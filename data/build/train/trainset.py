@@ -38,6 +38,9 @@ class Trainset:
             torch.from_numpy(array).to(DEVICE) for array in (self.images, self.masks)
         )  # no copy on a CPU
         self.boxes = np.array([m["box"] for m in self.metas], np.float32)
+        catalog = np.array([m["kind"] == "catalog" for m in self.metas])
+        self.chances = np.where(catalog, 0.5 / max(1, catalog.sum()), 0.5 / max(1, (~catalog).sum()))
+        self.chances /= self.chances.sum()  # to draw catalogue photos and scenes equally often
         groups: dict[tuple, list[int]] = {}
         for i, m in enumerate(self.metas):
             groups.setdefault((m["shard"], m["product"]), []).append(i)
