@@ -61,7 +61,8 @@ def watch(
     Returns:
         The result and the previews in order. The image of the last is the painted square itself.
     """
-    settings = {name: value for name, value in options.items() if name not in ("seed", "prompt", "negative_prompt")}
+    own = ("seed", "prompt", "negative_prompt", "start")  # arguments of the painter that are no settings
+    settings = {name: value for name, value in options.items() if name not in own}
     chosen, factor = presets.change(painter.preset, inpaint=settings).inpaint, painter.pipe.vae_scale_factor
     with warnings.catch_warnings():  # the painter itself warns
         warnings.simplefilter("ignore")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from PIL import Image
 from tools.family import SIDE
 
 from dp_helpers import denoising
@@ -65,6 +66,12 @@ def test_the_preview_is_what_the_scheduler_would_predict_next(painter, photo, ma
 def test_some_steps_or_all(painter, photo, mask, every, numbers):
     _, steps = denoising.watch(painter, photo, mask, every=every, num_inference_steps=5)
     assert [step.number for step in steps] == numbers
+
+
+def test_a_painting_over_a_start_can_be_watched(painter, photo, mask):
+    options = {"num_inference_steps": 4, "strength": 0.5, "start": Image.new("RGB", photo.size, "red")}
+    result, steps = denoising.watch(painter, photo, mask, **options)
+    assert len(steps) == 2 and (np.asarray(result.image) == np.asarray(painter(photo, mask, **options).image)).all()
 
 
 def test_at_a_lower_strength_fewer_steps_are_watched(painter, photo, mask):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tools.family import SIDE
 
-from dp_helpers import inpaint, plots, presets, runs
+from dp_helpers import baselines, inpaint, plots, presets, runs
 from dp_helpers.finetune import finetune
 from dp_helpers.watch import Watch
 from dp_helpers.widgets import panel as panel_module
@@ -52,6 +52,23 @@ def test_the_controls_begin_with_the_painters_prompt_and_settings(painter, photo
     wanted = {"prompt": "a mug", "eta": 0.5, "feather": 0.1, "guidance_scale": 4.0, "seed": 0, "strength": 1.0}
     assert panel.parameters == wanted | {"num_inference_steps": 2}
     assert panels.InpaintPanel(inpaint.Painter(painter.pipe, preset), photo, mask).parameters["prompt"] == ""
+
+
+def test_the_painting_can_start_over_a_photo_of_the_product(painter, item, photo, mask):
+    paste = baselines.paste_in(painter.preset, item, item.own_masks)
+    panel = panels.InpaintPanel(painter, photo, mask, paste=paste)
+    start, strength = panel.controls["start"], panel.controls["strength"]
+    assert [words for words, _ in start.options] == ["from noise", "over photo 1", "over photo 2", "over photo 3"]
+    click(panel)
+    assert same(panel.result.image, painter(photo, mask).image) and "start=None" in panel.status.value
+    start.value = 1
+    assert strength.value == baselines.STRENGTH_OVER_PASTE
+    click(panel)
+    pasted = paste(photo, mask, variant=1).image
+    assert same(panel.result.image, painter(photo, mask, start=pasted, strength=strength.value).image)
+    assert "start=paste(photo, mask, variant=1).image" in panel.status.value
+    start.value = None
+    assert strength.value == 1
 
 
 def test_what_a_slider_says_is_round(painting):

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 from PIL import Image
 
-from .. import catalog, denoising, finetune, inpaint, plots, runs
+from .. import baselines, catalog, denoising, finetune, inpaint, plots, runs
 from ..presets import Preset
 from ..watch import Row, Watch
 from .canvas import MaskCanvas
@@ -100,10 +100,18 @@ class InpaintPanel(Panel):
         mask: mode "L", 255 = repaint, or a `canvas.MaskCanvas`, whose mask is read at each click. The canvas is shown
             next to the result. It shows the painting while it is painted, and the result with a slider for before and
             after.
+        paste: from `baselines.paste_in`. With it the painting can also start over one of the product's photos.
     """
 
-    def __init__(self, painter: inpaint.Painter, photo: Image.Image, mask: Image.Image | MaskCanvas) -> None:
-        self.painter, self.photo, self.mask = painter, photo, mask
+    def __init__(
+        self,
+        painter: inpaint.Painter,
+        photo: Image.Image,
+        mask: Image.Image | MaskCanvas,
+        *,
+        paste: baselines.PastePainter | None = None,
+    ) -> None:
+        self.painter, self.photo, self.mask, self.paste = painter, photo, mask, paste
         self.history: list[inpaint.Result] = []
         painter.pipe.set_progress_bar_config(disable=True)
         settings = painter.preset.inpaint
@@ -121,6 +129,11 @@ class InpaintPanel(Panel):
             "seed": seed_control(),
             "feather": widgets.FloatSlider(settings.feather, min=0, max=0.3, description="feather", **share),
         }
+        if paste:
+            photos = [(f"over photo {index + 1}", index) for index in range(paste.variants)]
+            choices = [("from noise", None), *photos]
+            controls["start"] = widgets.Dropdown(options=choices, value=None, description="start", **WIDE)
+            controls["start"].observe(self._on_start_chosen, names="value")
         super().__init__("Paint", controls)
         self.download, self.strip = Download("Download the picture"), row([])
         self.place = row([])
@@ -134,6 +147,11 @@ class InpaintPanel(Panel):
         self.photo, self.mask = photo, mask
         self._arrange()
 
+    def _on_start_chosen(self, change) -> None:
+        """Set a strength that fits: over a photo, a strength of 1 would leave nothing of it."""
+        whole = self.painter.preset.inpaint.strength
+        self.controls["strength"].value = whole if change["new"] is None else baselines.STRENGTH_OVER_PASTE
+
     def _arrange(self) -> None:
         """Put the canvas, if there is one, and the result next to one another."""
         canvas = self.mask if isinstance(self.mask, MaskCanvas) else None
@@ -144,17 +162,21 @@ class InpaintPanel(Panel):
     def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str, str]:
         self._say("Painting ...")
         mask, steps = self.mask, parameters["num_inference_steps"]
+        name = "canvas.mask" if isinstance(mask, MaskCanvas) else "mask"
+        given = {key: repr(value) for key, value in parameters.items()}
         options = {"progress": self._step, **parameters}
+        if parameters.get("start") is not None:
+            options["start"] = self.paste(self.photo, _mask_of(mask), variant=parameters["start"]).image
+            given["start"] = f"paste(photo, {name}, variant={parameters['start']}).image"
         if isinstance(mask, MaskCanvas):
             result = self._paint_on(mask, every=-(-steps // _PREVIEWS), **options)
         else:
             result = self.painter(self.photo, mask, **options)
         self.history = [*self.history, result][-_KEPT:]
         self.choose(result)
-        given = ", ".join(f"{key}={value!r}" for key, value in parameters.items())
-        name = "canvas.mask" if isinstance(mask, MaskCanvas) else "mask"
         words = "In the next cell this is the panel's `result`. The same without the panel:"
-        return result, words, f"painter(photo, {name}, {given})"
+        listed = ", ".join(f"{key}={value}" for key, value in given.items())
+        return result, words, f"painter(photo, {name}, {listed})"
 
     def _paint_on(self, canvas: MaskCanvas, **options: Any) -> inpaint.Result:
         """Paint under the canvas's mask, and show on the canvas how the painting comes into being."""

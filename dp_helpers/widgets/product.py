@@ -22,7 +22,7 @@ from typing import Any
 import ipywidgets as widgets
 from PIL import Image
 
-from .. import archives, catalog, inpaint, masks, segment, squares
+from .. import archives, baselines, catalog, inpaint, masks, segment, squares
 from ..errors import InputError
 from ..files import whole_file
 from ..listing import MASK_ENDING, list_folder, mask_names
@@ -176,8 +176,9 @@ class ProductPanel(widgets.VBox):
 
     def _on_run(self, run) -> None:
         painter = inpaint.load_painter(self.preset, run)
-        self.painting = InpaintPanel(painter, self._scene.photo, self._scene)
-        text = "Mark where the product goes, and paint. Or bring a photo of your own."
+        paste = baselines.paste_in(self.preset, self.item, self.object_masks)
+        self.painting = InpaintPanel(painter, self._scene.photo, self._scene, paste=paste)
+        text = "Mark where the product goes, and paint. Over one of its photos, the product keeps more of its shape."
         self.scene.children = [_title("5 · Paint it", text), UploadPanel(self._on_scene), self.painting]
 
     def _on_scene(self, images: list[Image.Image]) -> None:
