@@ -10,7 +10,7 @@ from tools import profiles
 from tools.command import Done, run
 from tools.family import make_item
 
-from dp_helpers import runs
+from dp_helpers import baselines, catalog, inpaint, presets, runs
 
 
 @pytest.fixture
@@ -112,6 +112,29 @@ def test_painting_by_other_settings(family, item_folder, scene, capsys):
     made = json.loads(Image.open(scene / "out.png").text["dreampaint"])
     wanted = {"num_inference_steps": 4, "strength": 0.5, "negative_prompt": "a mug", "lora_scale": 0.5, "eta": 0.5}
     assert wanted.items() <= made.items() and made["start"]
+
+
+def test_painting_over_a_photo_of_the_item(family, item_folder, scene, capsys):
+    given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
+    assert Done(capsys, "finetune", *given).returncode == 0
+    painting = ("inpaint", scene / "run", scene / "photo.png", scene / "mask.png", "--num-inference-steps", 4)
+    done = Done(capsys, *painting, "--out", scene / "over.png", "--over", item_folder, "--over-photo", 1)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(Image.open(scene / "over.png").text["dreampaint"])
+    assert made["start"] and made["strength"] == baselines.STRENGTH_OVER_PASTE
+    item, preset = catalog.load_item(item_folder), presets.load(family / "preset.toml")
+    photo, mask = (Image.open(scene / f"{name}.png") for name in ("photo", "mask"))
+    pasted = baselines.paste_in(preset, item, item.own_masks)(photo, mask, variant=0).image
+    painter = inpaint.load_painter(preset, scene / "run")
+    plain = painter(photo, mask, start=pasted, strength=made["strength"], num_inference_steps=4).image
+    assert (np.asarray(Image.open(scene / "over.png")) == np.asarray(plain)).all()
+    for wrong, words in (
+        (("--over", item_folder, "--over-photo", 9), "has the photos 1 to 3"),
+        (("--over-photo", 1), "name the item with --over"),
+        (("--over", item_folder, "--start", scene / "photo.png"), "not allowed with"),
+    ):
+        done = Done(capsys, *painting, "--out", scene / "no.png", *wrong)
+        assert done.returncode == 2 and words in done.stderr and not (scene / "no.png").exists()
 
 
 def test_demo(family, item_folder, context_folder, scene):

@@ -25,10 +25,15 @@ def add(commands) -> None:
     added.add_argument("--negative-prompt", help="guidance leads away from it")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
     added.add_argument("--num-inference-steps", type=int, help="default: the preset's")
-    added.add_argument("--strength", type=float, help="default: the preset's")
-    added.add_argument(
+    added.add_argument("--strength", type=float, help="default: the preset's; with --over 0.7")
+    start = added.add_mutually_exclusive_group()
+    start.add_argument(
         "--start", type=Path, help="start from this picture of the photo's size; needs --strength below 1"
     )
+    start.add_argument(
+        "--over", type=Path, metavar="ITEM", help="start over a photo of this item, pasted under the mask"
+    )
+    added.add_argument("--over-photo", type=int, metavar="N", help="which of its photos (default: the middle one)")
     added.add_argument("--lora-scale", type=float, help="of a run with LoRA (default: the preset's)")
     added.add_argument("--seed", type=int, default=0)
     common.add_settings(added)
@@ -45,17 +50,36 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--out {options.out} is the photo, the mask or the start itself: choose another name.")
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
+    if options.over_photo is not None and options.over is None:
+        raise InputError("--over-photo says which photo of an item to paint over: name the item with --over.")
     names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale")
     settings = {name: getattr(options, name) for name in names}
     common.quiet()
+    from .. import baselines, catalog, runs, segment
     from .. import inpaint as painting
-    from .. import runs
+
+    if options.over and options.strength is None:
+        settings["strength"] = baselines.STRENGTH_OVER_PASTE
 
     run = runs.load_run(options.run)
     preset = common.chosen_preset(options, run.preset_source, inpaint=settings | {"soft_mask": options.soft_mask})
+    if options.over:
+        item = catalog.load_item(options.over, run.record["class_noun"])
+        index = _index(options, len(item.photos))
+        paste = baselines.paste_in(preset, item, segment.object_masks(item, preset))
+        start = paste(photo, mask, variant=index).image
     painter = painting.load_painter(preset, run)
     prompt = run.prompt if options.prompt is None else options.prompt
     common.say(f"painting {prompt!r}")
     texts = {"prompt": prompt, "negative_prompt": options.negative_prompt}
     painted = painter(photo, mask, start=start, seed=options.seed, **texts)
     print(painting.save_result(painted, options.out))
+
+
+def _index(options: argparse.Namespace, count: int) -> int:
+    """Return the index of the photo to paint over: the middle one, unless the options name another."""
+    if options.over_photo is None:
+        return count // 2
+    if not 1 <= options.over_photo <= count:
+        raise InputError(f"--over-photo is {options.over_photo}, but {options.over} has the photos 1 to {count}.")
+    return options.over_photo - 1
