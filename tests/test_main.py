@@ -128,6 +128,9 @@ def test_painting_over_a_photo_of_the_item(family, item_folder, scene, capsys):
     painter = inpaint.load_painter(preset, scene / "run")
     plain = painter(photo, mask, start=pasted, strength=made["strength"], num_inference_steps=4).image
     assert (np.asarray(Image.open(scene / "over.png")) == np.asarray(plain)).all()
+    less = Done(capsys, *painting, "--out", scene / "less.png", "--over", item_folder, "--set", "inpaint.strength=0.5")
+    assert less.returncode == 0, less.stderr
+    assert json.loads(Image.open(scene / "less.png").text["dreampaint"])["strength"] == 0.5
     for wrong, words in (
         (("--over", item_folder, "--over-photo", 9), "has the photos 1 to 3"),
         (("--over-photo", 1), "name the item with --over"),

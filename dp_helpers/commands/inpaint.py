@@ -58,12 +58,11 @@ def run(options: argparse.Namespace) -> None:
     from .. import baselines, catalog, runs, segment
     from .. import inpaint as painting
 
-    if options.over and options.strength is None:
-        settings["strength"] = baselines.STRENGTH_OVER_PASTE
-
     run = runs.load_run(options.run)
     preset = common.chosen_preset(options, run.preset_source, inpaint=settings | {"soft_mask": options.soft_mask})
     if options.over:
+        if options.strength is None and preset.inpaint.strength == 1:  # nothing would be left of what is pasted
+            preset = presets.change(preset, inpaint={"strength": baselines.STRENGTH_OVER_PASTE})
         item = catalog.load_item(options.over, run.record["class_noun"])
         index = _index(options, len(item.photos))
         paste = baselines.paste_in(preset, item, segment.object_masks(item, preset))
