@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from . import baselines, catalog, finetune, inpaint, plots, segment, sources
-from .evaluation import metrics
+from .evaluation import benchmark, metrics
 from .files import whole_folder
 from .presets import Preset
 
@@ -59,9 +59,8 @@ def run_demo(
         result = painter(context.photo, mask, seed=seed)
     inpaint.save_result(result, out / "result.png")
     with _timed("inpaint-from-paste", seconds, say, "painting it once more, over a rough paste-in"):
-        paste = baselines.paste_in(preset, item, object_masks)
-        pasted = paste(context.photo, mask, variant=paste.variants // 2)
-        over = painter(context.photo, mask, seed=seed, start=pasted.image, strength=baselines.STRENGTH_OVER_PASTE)
+        over_paste = benchmark.over_paste(painter, baselines.paste_in(preset, item, object_masks))
+        over = over_paste(context.photo, mask, seed=seed)
     inpaint.save_result(over, out / "over-paste.png")
     with whole_folder(out) as folder:
         with _timed("evaluate", seconds, say, "scoring and drawing"):

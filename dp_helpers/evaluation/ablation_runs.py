@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 
 from .. import baselines, finetune, inpaint
@@ -23,23 +22,6 @@ from . import benchmark
 from .ablations import Ablation, Level
 from .pairs import Pair
 from .rows import Row
-
-
-@dataclass(frozen=True)
-class FromPaste:
-    """A painter that starts from what another one, without a model, has pasted under the mask."""
-
-    painter: inpaint.Painter
-    pasted: benchmark.Painter
-
-    @property
-    def pipe(self) -> StableDiffusionInpaintPipeline:
-        """Return the pipeline that paints."""
-        return self.painter.pipe
-
-    def __call__(self, photo: Image.Image, mask: Image.Image, *, seed: int = 0) -> inpaint.Result:
-        """Paste, then paint from there."""
-        return self.painter(photo, mask, seed=seed, start=self.pasted(photo, mask).image)
 
 
 def choose_pairs(ablation: Ablation, pairs: Sequence[Pair]) -> list[Pair]:
@@ -119,8 +101,8 @@ def make_painters(ablation: Ablation, preset: Preset, runs: Path) -> dict[str, b
                 own_masks = [object_masks[index] for index in chosen]
                 run = finetune.load_or_finetune(taught, own_masks, changed, folder) if folder else None
                 loaded[folder] = inpaint.load_painter(changed, run)
-            painter = inpaint.Painter(loaded[folder].pipe, changed, prompt, item.class_noun)
-            return painter if pasted is None else FromPaste(painter, pasted)
+            own = loaded[folder].pipe, changed, prompt, item.class_noun
+            return inpaint.Painter(*own) if pasted is None else benchmark.OverPaste(*own, pasted)
 
         return make
 

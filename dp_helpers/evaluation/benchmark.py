@@ -11,13 +11,15 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .. import baselines, finetune, inpaint, models, segment
+from .. import baselines, finetune, inpaint, models, presets, segment
 from ..catalog import Item
 from ..disk import alone_in
 from ..errors import InputError, note
@@ -29,7 +31,7 @@ from .floors import MakePainter, Painter, make_floors
 from .pairs import Pair
 from .rows import Row, append_row, check_conditions, picture_path, read_rows
 
-PAINTERS = ("dreampaint", "paint-by-example", "description", "title")
+PAINTERS = ("dreampaint", "over-paste", "paint-by-example", "description", "title")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,24 @@ class Task:
     pair: Pair
     painter: str
     seed: int
+
+
+@dataclass
+class OverPaste(inpaint.Painter):
+    """A painter that starts over what another one, which has no model, has pasted under the mask."""
+
+    pasted: Painter | None = None
+
+    def __call__(self, image: Image.Image, mask_image: Image.Image, **options: Any) -> inpaint.Result:
+        """Paste, then paint from there. The options are those of `inpaint.Painter`."""
+        return super().__call__(image, mask_image, start=self.pasted(image, mask_image).image, **options)
+
+
+def over_paste(painter: inpaint.Painter, paste: baselines.PastePainter) -> OverPaste:
+    """Let a painter start over the item's middle photo, at a strength that keeps its shape."""
+    preset = presets.change(painter.preset, inpaint={"strength": baselines.STRENGTH_OVER_PASTE})
+    pasted = partial(paste, variant=paste.variants // 2)
+    return OverPaste(painter.pipe, preset, painter.prompt, painter.class_noun, pasted)
 
 
 def run_folder(item: Item, preset: Preset, runs: Path) -> Path:
@@ -54,6 +74,8 @@ def kept_run(item: Item, object_masks: Sequence[Image.Image], preset: Preset, ru
 def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -> dict[str, MakePainter]:
     """Return functions that make the painters for an item. DreamPaint's fine-tune is kept in ``runs`` and used again.
 
+    "over-paste" is DreamPaint, too, but starts over the item's middle photo, pasted under the mask.
+
     Raises:
         InputError: a name is none of `PAINTERS`.
     """
@@ -63,6 +85,9 @@ def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -
 
     known: dict[str, MakePainter] = {
         "dreampaint": dreampaint,
+        "over-paste": lambda item, object_masks: over_paste(
+            dreampaint(item, object_masks), baselines.paste_in(preset, item, object_masks)
+        ),
         "paint-by-example": lambda item, object_masks: baselines.paint_by_example(preset, item, object_masks),
         "description": lambda item, _: baselines.description(preset, item),
         "title": lambda item, _: baselines.title(preset, item),

@@ -36,8 +36,7 @@ def tiles(
     painter = inpaint.load_painter(preset, benchmark.kept_run(item, object_masks, preset, ROOT / "runs"))
     result = painter(context.photo, mask, seed=seed)
     paste = baselines.paste_in(preset, item, object_masks)
-    pasted = paste(context.photo, mask, variant=paste.variants // 2).image
-    over = painter(context.photo, mask, seed=seed, start=pasted, strength=baselines.STRENGTH_OVER_PASTE)
+    over = benchmark.over_paste(painter, paste)(context.photo, mask, seed=seed)
     scores = {other: metrics.clip_score(result.image, items[other].photos, mask, preset) for other in items}
     marked, truth = plots.overlay(context.photo, mask), Image.open(pair / "truth.png")
     pictures = [item.photos[paste.variants // 2], marked, result.image, over.image, truth]
