@@ -146,10 +146,11 @@ class Painter:
 
 def _start_with(start: Image.Image, square: Square, settings: presets.Inpaint) -> Image.Image:
     """Put what ``start`` shows under the mask into the square that the model sees."""
+    start = as_photo(start, "The start")
     check_mask_size(start.size, square.photo.size, "The start")
     if settings.strength == 1:
         raise InputError("The start is all noise at strength 1: give a strength below 1, for example strength=0.7.")
-    seen = to_srgb(cut(as_photo(start), square.box)).resize(square.image.size, Image.LANCZOS)
+    seen = to_srgb(cut(start, square.box)).resize(square.image.size, Image.LANCZOS)
     return Image.composite(seen, square.image, square.mask_image)
 
 

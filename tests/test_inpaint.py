@@ -138,6 +138,11 @@ def test_a_start_that_cannot_be_used_is_refused(painter, photo, mask, size, stre
         painter(photo, mask, start=Image.new("RGB", size), strength=strength, num_inference_steps=4)
 
 
+def test_a_start_that_is_no_picture_is_refused(painter, photo, mask):
+    with pytest.raises(InputError, match="The start is str, but must be a PIL image"):
+        painter(photo, mask, start="pasted.png", strength=0.5, num_inference_steps=4)
+
+
 def test_eta_draws_new_noise_in_each_step(painter, photo, mask):
     none, much = (np.asarray(painter(photo, mask, eta=eta).painted) for eta in (0.0, 0.9))
     assert (none != much).any()
