@@ -180,6 +180,21 @@ def test_clipseg_is_trained_on_the_logits_of_the_library_with_its_vision_tower()
     assert model.clip.vision_model.embeddings.patch_embedding.weight.grad.abs().sum() > 0
 
 
+def test_a_part_of_a_product_becomes_white_and_nothing_far_from_it_changes():
+    image, mask = torch.zeros(3, 32, 32), torch.zeros(32, 32)
+    image[:, 8:24, 8:24] = torch.tensor([-1.0, -1.0, 0.6])[:, None, None]  # a blue square with a red half, on grey
+    image[:, 8:24, 16:24] = torch.tensor([0.6, -1.0, -1.0])[:, None, None]
+    mask[8:24, 8:24] = 1
+    kept = torch.nn.functional.max_pool2d(mask[None], 5, 1, 2)[0] == 0
+    for seed in range(8):
+        white = train_clipseg.whiten(image, mask, np.random.default_rng(seed))
+        assert torch.equal(white[:, kept], image[:, kept])
+        turned = (white.min(0).values > 0.5) & (mask > 0)
+        assert 0.05 < turned.sum() / mask.sum() < 0.8
+    black = train_clipseg.whiten(torch.full((3, 32, 32), -1.0), mask, np.random.default_rng(0))
+    assert black.isfinite().all()
+
+
 def test_an_outline_counts_by_its_form_alone():
     box, small = np.zeros((32, 32), bool), np.zeros((32, 32), bool)
     box[4:28, 2:30], small[10:14, 10:20] = True, True
