@@ -30,7 +30,7 @@ from .errors import REJECTED, InputError, Rejected
 from .presets import Preset
 
 EXAMPLE_SCALE = 1.15  # side of the square that Paint by Example is shown, in units of the product's longer side
-STRENGTH_OVER_PASTE = 0.7  # keeps the shape of a paste-in, and repaints its light and its edges
+STRENGTH_OVER_PASTE = 0.7  # keeps much of a paste-in, but not its hard edges (data/results/ablations/start)
 
 
 def title(preset: Preset, item: Item) -> inpaint.Painter:

@@ -58,7 +58,7 @@ def run_demo(
         painter = inpaint.load_painter(preset, run)
         result = painter(context.photo, mask, seed=seed)
     inpaint.save_result(result, out / "result.png")
-    with _timed("inpaint-from-paste", seconds, say, "painting it once more, over a rough paste-in"):
+    with _timed("over-paste", seconds, say, "painting it once more, over a paste-in"):
         over_paste = benchmark.over_paste(painter, baselines.paste_in(preset, item, object_masks))
         over = over_paste(context.photo, mask, seed=seed)
     inpaint.save_result(over, out / "over-paste.png")

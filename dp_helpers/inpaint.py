@@ -31,7 +31,7 @@ from .training import lora
 
 @dataclass(frozen=True)
 class Result:
-    """A painted photo, and everything that is needed to paint it again."""
+    """A painted photo, and the settings to paint it again from the same photo, mask and start."""
 
     image: Image.Image  # the whole photo, of its own size
     parameters: dict[str, Any]

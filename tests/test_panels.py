@@ -67,6 +67,9 @@ def test_the_painting_can_start_over_a_photo_of_the_product(painter, item, photo
     pasted = paste(photo, mask, variant=1).image
     assert same(panel.result.image, painter(photo, mask, start=pasted, strength=strength.value).image)
     assert "start=paste(photo, mask, variant=1).image" in panel.status.value
+    strength.value = 0.4
+    start.value = 2
+    assert strength.value == 0.4  # the reader's own choice stays
     start.value = None
     assert strength.value == 1
 

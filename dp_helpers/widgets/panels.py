@@ -148,9 +148,12 @@ class InpaintPanel(Panel):
         self._arrange()
 
     def _on_start_chosen(self, change) -> None:
-        """Set a strength that fits: over a photo, a strength of 1 would leave nothing of it."""
-        whole = self.painter.preset.inpaint.strength
-        self.controls["strength"].value = whole if change["new"] is None else baselines.STRENGTH_OVER_PASTE
+        """Set a strength that fits: over a photo, a strength of 1 would leave nothing of it. A lower one stays."""
+        strength = self.controls["strength"]
+        if change["new"] is None:
+            strength.value = self.painter.preset.inpaint.strength
+        elif strength.value == 1:
+            strength.value = baselines.STRENGTH_OVER_PASTE
 
     def _arrange(self) -> None:
         """Put the canvas, if there is one, and the result next to one another."""

@@ -178,7 +178,7 @@ class ProductPanel(widgets.VBox):
         painter = inpaint.load_painter(self.preset, run)
         paste = baselines.paste_in(self.preset, self.item, self.object_masks)
         self.painting = InpaintPanel(painter, self._scene.photo, self._scene, paste=paste)
-        text = "Mark where the product goes, and paint. Over one of its photos, the product keeps more of its shape."
+        text = "Mark where the product goes. Paint from noise, or over one of its photos. Or bring a photo of your own."
         self.scene.children = [_title("5 · Paint it", text), UploadPanel(self._on_scene), self.painting]
 
     def _on_scene(self, images: list[Image.Image]) -> None:
