@@ -157,6 +157,14 @@ def test_rows_of_another_preset_or_gallery_are_not_mixed(data, preset, tmp_path)
         benchmark.run({}, load_pairs(data), [0], **options)
 
 
+def test_rows_of_a_moved_repository_are_kept(data, preset, tmp_path):
+    before = run(data, preset, tmp_path / "out", Painter(), seeds=1, items=["blue-box"])
+    shutil.copytree(preset.folder, tmp_path / "moved")
+    moved = presets.load(tmp_path / "moved" / "preset.toml")
+    again = run(data, moved, tmp_path / "out", Painter(killed_at=1), seeds=1, items=["blue-box"])
+    assert without_seconds(again) == without_seconds(before)
+
+
 def test_rows_of_other_weights_are_not_mixed(data, preset, tmp_path, monkeypatch):
     run(data, preset, tmp_path, Painter(), seeds=1, items=["blue-box"])
     monkeypatch.setattr(rows_file.models, "fingerprint", lambda *_: "00000000")

@@ -61,7 +61,10 @@ def check_conditions(folder: Path, preset: Preset, gallery_items: Sequence[Item]
     Raises:
         InputError: the rows that are there depend on something else.
     """
-    conditions = {"columns": COLUMNS, "gallery": [item.name for item in gallery_items], "preset": preset.as_dict()}
+    settings = preset.as_dict()
+    for place in ("source", "folder"):  # a moved folder holds the same rows
+        del settings[place]
+    conditions = {"columns": COLUMNS, "gallery": [item.name for item in gallery_items], "preset": settings}
     conditions["weights"] = models.fingerprint(preset)
     conditions, path = json.loads(json.dumps(conditions)), folder / "conditions.json"
     if not path.is_file():
