@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,8 +38,9 @@ def levels(
     options = {"fmt": "o-" if ordered else "o", "color": BLUE, "linewidth": 3, "markersize": 9, "capsize": 6}
     axes.errorbar(range(1, count), means, (means - low, high - means), **options)
     axes.set_xlim(-0.5, count - 0.5)  # so that each mean stands above its picture
-    axes.set_xticks(range(1, count), names)
-    for column, (picture, label) in enumerate(zip(pictures, ["ground truth", *names], strict=True)):
+    labels = [textwrap.fill(name, 12) for name in names]  # no wider than a picture
+    axes.set_xticks(range(1, count), labels)
+    for column, (picture, label) in enumerate(zip(pictures, ["ground truth", *labels], strict=True)):
         axis = figure.add_subplot(grid[1, column])
         axis.set_axis_off()
         axis.imshow(picture, interpolation="lanczos")

@@ -223,7 +223,8 @@ def to_html(figure: Figure, dpi: int = 72, quality: int = 90) -> str:
     """
     buffer = io.BytesIO()
     options = {"dpi": dpi, "facecolor": "white", "bbox_inches": "tight", "pad_inches": 0.05}
-    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": quality}, **options)
+    smaller = {"optimize": True, "progressive": True}  # a tenth less, and the same pixels
+    figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": quality} | smaller, **options)
     alt = f'alt="{html.escape(figure.get_label())}" ' if figure.get_label() else ""
     return f'<img {alt}src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
