@@ -23,3 +23,13 @@ def test_each_mean_stands_above_its_picture():
     assert list(line.get_xdata()) == [1, 2, 3] and list(line.get_ydata()) == [0.5, 0.75, 0.25]
     label = figure.get_label()
     assert "similarity (higher is better), by guidance scale. 1: 0.5; 3: 0.75; 10: 0.25." in label
+
+
+def test_long_names_of_levels_are_no_wider_than_a_picture():
+    names = ["tuned, own noun", "frozen, own noun", "tuned, weak noun", "frozen, weak noun"]
+    pictures = [Image.new("RGB", (8, 8)) for _ in range(5)]
+    figure = charts.levels(names, [(0.5, 0.4, 0.6)] * 4, pictures, "text encoder", "similarity\n(higher is better)")
+    figure.draw_without_rendering()
+    chart, *tiles = figure.axes
+    for label in [*(tile.title for tile in tiles), *chart.get_xticklabels()]:
+        assert label.get_window_extent().width <= tiles[0].bbox.width
