@@ -5,10 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPModel, CLIPTokenizer
 
 from data.build.measure import fakes, judge, tries
 from data.build.render import products
-from data.build.train import bank, caption_batches, captions, make_tiny, tokenizer, train_clipseg, unets
+from data.build.train import (
+    bank,
+    caption_batches,
+    captions,
+    make_tiny,
+    text_tower,
+    tokenizer,
+    train_clip,
+    train_clipseg,
+    unets,
+)
 from data.build.train.options import DEVICE
 from dp_helpers import files
 
@@ -89,6 +100,28 @@ def test_the_tokenizer_has_a_token_for_each_caption_word():
     texts = [captions.describe(record(seed), np.random.default_rng(seed), "medium")[0] for seed in range(300)]
     lengths = [len(ids) for ids in own(texts).input_ids]
     assert np.percentile(lengths, 99) <= tokenizer.LENGTH
+
+
+def test_a_tower_that_learns_words_and_length_reads_old_texts_as_before():
+    words = tokenizer.build()
+    folder = files.find_data() / "tiny/clip"
+    old, pieces = CLIPModel.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+    words.add_tokens(["zebra"])
+    words.model_max_length = pieces.model_max_length + 5
+    tower = text_tower.text_tower(folder, folder, words)
+    assert tower.config.max_position_embeddings == words.model_max_length
+    assert tower.config.vocab_size == len(words) == len(tower.get_input_embeddings().weight)
+    for text in ("a sks armchair", "a photo of a red striped mug"):
+        states = [
+            model(**ids(text, return_tensors="pt")).last_hidden_state
+            for model, ids in ((old.text_model, pieces), (tower, words))
+        ]
+        assert torch.allclose(*states, atol=1e-5)
+    parts = pieces("zebra", add_special_tokens=False).input_ids
+    mean = old.text_model.get_input_embeddings().weight[parts].mean(0)
+    assert torch.equal(tower.get_input_embeddings().weight[words.convert_tokens_to_ids("zebra")], mean)
+    started = train_clip.start(folder, tokenizer.build())
+    assert torch.equal(started.visual_projection.weight, old.visual_projection.weight)
 
 
 def test_caption_batches_depend_on_their_step_alone():

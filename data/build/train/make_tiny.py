@@ -28,9 +28,8 @@ def plan(minutes: float, init: Path | None) -> list[dict[str, list[str]]]:
     def start(folder: str) -> list[str]:
         return ["--init", f"{init}/{folder}"] if init else []
 
-    clip_start = ["--init-vision", f"{init}/clip"] if init else []
     stages = [
-        {"vae": step("vae", 0.25, *start("inpainting/vae")), "clip": step("clip", 0.25, *clip_start)},
+        {"vae": step("vae", 0.25, *start("inpainting/vae")), "clip": step("clip", 0.25, *start("clip"))},
         {"clipseg": step("clipseg", 0.1, *start("clipseg"))},
         {"pbe": step("pbe", 0.15)},
         {"measure": ["measure.measure"]},

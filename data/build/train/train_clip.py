@@ -18,6 +18,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 from .caption_batches import CaptionBatches
 from .exports import export, half
 from .options import DEVICE, options
+from .text_tower import text_tower
 from .tokenizer import LENGTH, build
 from .trainer import exported, train
 from .trainset import CLASSES, COLORS, PATTERNS, Trainset, article, crops, square
@@ -119,11 +120,12 @@ def clip_loss(model: CLIPModel, prompts: torch.Tensor, data: Trainset, batch: di
     return (per_image.mean() + per_text.mean()) / 2 + anchored, figures
 
 
-def take_vision(model: CLIPModel, folder) -> None:
-    """Copy the vision tower and its projection from a CLIP in `folder`."""
-    earlier = CLIPModel.from_pretrained(folder, torch_dtype=torch.float32)
-    model.vision_model.load_state_dict(earlier.vision_model.state_dict())
-    model.visual_projection.load_state_dict(earlier.visual_projection.state_dict())
+def start(folder: Path, tokenizer) -> CLIPModel:
+    """Return the CLIP in `folder`, its text tower made to read what `tokenizer` writes."""
+    model, earlier = new_clip(tokenizer), CLIPModel.from_pretrained(folder, torch_dtype=torch.float32)
+    earlier.text_model = text_tower(folder, folder, tokenizer)
+    model.load_state_dict(earlier.state_dict())
+    return model
 
 
 def main() -> None:
@@ -134,13 +136,10 @@ def main() -> None:
         help="with --init: leave the text tower, and so the captions that the U-Nets know, as it is; "
         "only its projection into the common space is trained along",
     )
-    parser.add_argument("--init-vision", type=Path, metavar="FOLDER", help="start from the vision tower of this CLIP")
     args = parser.parse_args()
     data, tokenizer = Trainset(args.data), build()
     torch.manual_seed(args.seed)
-    model = CLIPModel.from_pretrained(args.init, torch_dtype=torch.float32) if args.init else new_clip(tokenizer)
-    if args.init_vision:
-        take_vision(model, args.init_vision)
+    model = start(args.init, tokenizer) if args.init else new_clip(tokenizer)
     if args.vision_only:
         model.text_model.requires_grad_(False)
     name = "clip-vision" if args.vision_only else "clip"
@@ -151,7 +150,7 @@ def main() -> None:
         name,
         args,
         batches=CaptionBatches(data.metas, args.batch_size, args.seed).after,
-        lr=4e-4 if args.init or args.init_vision else 6e-4,
+        lr=4e-4 if args.init else 6e-4,
         ema=0.998,
         weight_decay=0.05,
     )

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from PIL import Image
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from .bank import Bank
 from .exports import export, half, tile
 from .options import DEVICE, fast_precision, options
+from .text_tower import text_tower
+from .tokenizer import build
 from .tokens import caption_ids
 from .train_clip import token_ids
 from .trainer import exported, train
@@ -71,20 +72,19 @@ def predictor(unet, mask, masked, states):
 class Heldout:
     """A fixed set of held-out pairs: the same frames, masks, captions and noise whenever it is asked."""
 
-    def __init__(self, data: Trainset, vae, text_encoder, tokenizer, scheduler, resolution: int, count: int):
+    def __init__(self, data: Trainset, vae, tokenizer, scheduler, resolution: int, count: int):
         bank = Bank(data, vae, resolution, seed=11, capacity=count)
         scenes = [i for i, meta in enumerate(data.metas) if meta["kind"] == "scene"]
         bank.order = torch.tensor(np.random.default_rng(11).permutation(scenes), device=DEVICE)
         bank.fill(count, batch=min(count, 32))
         self.latents, self.mask, self.masked = bank.latents.float(), bank.mask.float(), bank.masked.float()
         texts = [data.metas[i]["caption"] for i in bank.source.tolist()]
-        with torch.no_grad():
-            self.states = text_encoder(token_ids(tokenizer, texts, "max_length")).last_hidden_state
+        self.ids = token_ids(tokenizer, texts, "max_length")
         self.noise = torch.randn(self.latents.shape, generator=torch.Generator().manual_seed(11)).to(DEVICE)
         self.scheduler = scheduler
 
     @torch.no_grad()
-    def errors(self, unet, batch: int = 32) -> list[float]:
+    def errors(self, unet, text_encoder, batch: int = 32) -> list[float]:
         """Return the mean squared error of the clean latents under the mask for each noise level."""
         found = []
         for level in LEVELS:
@@ -93,7 +93,8 @@ class Heldout:
                 times, mask = torch.full((len(part),), level, device=DEVICE), self.mask[part]
                 noisy = self.scheduler.add_noise(self.latents[part], self.noise[part], times)
                 with fast_precision():
-                    guess = predictor(unet, mask, self.masked[part], self.states[part])(noisy, times)
+                    states = text_encoder(self.ids[part]).last_hidden_state
+                    guess = predictor(unet, mask, self.masked[part], states)(noisy, times)
                 total += ((guess.float() - self.latents[part]).square() * mask).sum()
                 weight += mask.sum() * self.latents.shape[1]
             found.append(float(total / weight))
@@ -129,9 +130,9 @@ def grid(pipe: StableDiffusionInpaintPipeline, heldout: Trainset, resolution: in
     return tile([above, below])
 
 
-def report(folder: Path, heldout: Heldout, unet) -> float:
+def report(folder: Path, heldout: Heldout, pipe: StableDiffusionInpaintPipeline) -> float:
     """Add a row of held-out errors to the run's heldout.csv and return their mean."""
-    errors = heldout.errors(unet)
+    errors = heldout.errors(pipe.unet, pipe.text_encoder)
     path = folder / "heldout.csv"
     with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -149,6 +150,9 @@ def main() -> None:
     parser.add_argument("--candidate", choices=CANDIDATES, default="attention")
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
+    parser.add_argument(
+        "--tune-text", action="store_true", help="train the text tower beside --init, or CLIP's, as well"
+    )
     parser.add_argument("--init-run", metavar="NAME", help="start from the U-Net of a finished run in --work")
     args = parser.parse_args()
     if args.init_run:
@@ -159,10 +163,11 @@ def main() -> None:
     torch.manual_seed(args.seed)
     vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae", torch_dtype=torch.float32).to(DEVICE)
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
-    text_encoder = (
-        CLIPTextModel.from_pretrained(args.tiny / "clip", dtype=torch.float32).to(DEVICE).requires_grad_(False)
-    )
-    tokenizer, scheduler = CLIPTokenizer.from_pretrained(args.tiny / "clip"), DDIMScheduler(**SCHEDULER)
+    tokenizer, scheduler = build(), DDIMScheduler(**SCHEDULER)
+    beside = args.init and args.tune_text
+    folders = ("text_encoder", "tokenizer") if beside else ("clip", "clip")
+    text_encoder = text_tower(*((args.init.parent if beside else args.tiny) / folder for folder in folders), tokenizer)
+    text_encoder.to(DEVICE).requires_grad_(args.tune_text)
     unet = new_unet(args.candidate)
     if args.init:
         print(f"{len(start_from(unet, args.init))} tensors are not in {args.init}", flush=True)
@@ -170,7 +175,7 @@ def main() -> None:
                                           feature_extractor=None, requires_safety_checker=False)  # fmt: skip
     print(f"{unet.num_parameters() / 1e6:.1f} M parameters", flush=True)
     with fast_precision():
-        heldout = Heldout(decorated, vae, text_encoder, tokenizer, scheduler, args.resolution, 96)
+        heldout = Heldout(decorated, vae, tokenizer, scheduler, args.resolution, 96)
         bank = Bank(data, vae, args.resolution, args.seed, caption_ids(data, args.work))
         bank.fill(0 if args.export_now else 48 * args.batch_size)
     empty = token_ids(tokenizer, [""], "max_length")
@@ -180,24 +185,27 @@ def main() -> None:
         bank.add(max(1, args.batch_size // 8))
         latents, mask, masked, _, ids = bank.draw(args.batch_size)
         ids = torch.where(torch.rand(len(ids), 1, device=DEVICE) < 0.1, empty, ids)  # for classifier-free guidance
-        with torch.no_grad():
+        with torch.set_grad_enabled(args.tune_text):
             states = text_encoder(ids).last_hidden_state
-        return denoising_loss(predictor(model, mask, masked, states), scheduler, latents, mask), {}
+        return denoising_loss(predictor(unet, mask, masked, states), scheduler, latents, mask), {}
 
     def draw(model) -> np.ndarray:
-        report(folder, heldout, model)
+        report(folder, heldout, pipe)
         return grid(pipe, scenes, args.resolution)
 
-    settings = {"lr": 5e-4 if args.init else 1e-3, "ema": (0.998, 0.9995, 0.9999), "warmup": 200, "grid_minutes": 6}
-    if train(unet, loss, name, args, **settings, grid_fn=draw, choose=lambda model: report(folder, heldout, model)):
+    trained = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder} if args.tune_text else {"unet": unet})
+    settings = {"lr": 5e-4 if args.init else 1e-3, "ema": (0.998, 0.9995, 0.9999), "warmup": 200, "grid_minutes": 20}
+    if train(trained, loss, name, args, **settings, grid_fn=draw, choose=lambda model: report(folder, heldout, pipe)):
         write(args, folder, pipe)
         exported(args, name)
 
 
 def write(args, folder: Path, pipe: StableDiffusionInpaintPipeline) -> None:
-    """Export the U-Net to the run's folder and, unless told otherwise, the whole pipeline to the family."""
-    with export(folder / "unet") as target:
-        half(pipe.unet).save_pretrained(target)
+    """Export the trained modules to the run's folder and, unless told otherwise, the whole pipeline to the family."""
+    for module in ("unet", *(("text_encoder", "tokenizer") if args.tune_text else ())):
+        part = getattr(pipe, module)
+        with export(folder / module) as target:
+            (half(part) if isinstance(part, torch.nn.Module) else part).save_pretrained(target)
     if args.resolution == 128 and not args.only_unet:
         pipe.vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae")  # its decoder may have been tuned since
         pipe.unet = UNet2DConditionModel.from_pretrained(folder / "unet")
