@@ -19,8 +19,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import traitlets
 from matplotlib.figure import Figure
@@ -32,6 +34,12 @@ _AT_WORK = threading.Lock()
 LABEL = {"description_width": "8em"}
 _BUTTON = {"width": "auto", "min_width": "7em"}  # two of them fit next to one another on a phone
 WIDE = {"layout": {"width": "32em", "max_width": "98%"}, "style": LABEL}  # each widget makes a layout of its own of it
+
+
+class SliderNames(anywidget.AnyWidget):
+    """Names the sliders around it for screen readers. ipywidgets only writes a label beside them. It shows nothing."""
+
+    _esm = Path(__file__).with_name("files").joinpath("names.js").read_text(encoding="utf-8")
 
 
 class Panel(widgets.VBox):
@@ -56,7 +64,7 @@ class Panel(widgets.VBox):
         self.start.on_click(self._on_start)
         self.stop.on_click(self._on_stop)
         buttons = row([self.start, self.stop, self.bar, self.count])
-        super().__init__([*controls.values(), buttons, self.status, self.picture])
+        super().__init__([SliderNames(), *controls.values(), buttons, self.status, self.picture])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}: widgets, which show where this notebook runs"

@@ -51,8 +51,7 @@
       if (text && style.overflowX !== "visible" && element.scrollWidth > element.clientWidth + 1)
         faults.add(`cut off: ${told(element)}`);
       if (box.right > edges.right + 1 || box.left < edges.left - 1) faults.add(`beyond the place: ${told(element)}`);
-      // Left out: the sliders of ipywidgets, which have no name, and no way to give them one.
-      if (element.matches("input, button, select, textarea, img, svg[role=img]") && !named(element))
+      if (element.matches("input, button, select, textarea, img, svg[role=img], [role=slider]") && !named(element))
         faults.add(`without a name: ${told(element)}`);
     }
   }

@@ -158,8 +158,7 @@ def test_the_whole_job_without_typing_code(page, tmp_path):
     page.get_by_text("seed 0 2 steps").wait_for()
     button(page, "Paint and watch").click()
     page.get_by_role("img", name="guidance 4, step 2 of 2: no noise is left").wait_for()
-    steps = page.locator(".widget-inline-hbox").filter(has=page.get_by_text("step", exact=True))
-    steps.get_by_role("slider").press("Home")
+    page.get_by_role("slider", name="step", exact=True).press("Home")
     page.get_by_role("img", name="guidance 4, step 1 of 2: the noise of t =").wait_for()
     ink = "getComputedStyle(document.querySelector('figcaption')).color.match(/\\d+/g).slice(0, 3).map(Number)"
     assert min(page.evaluate(ink)) > 180  # light letters on the dark page
