@@ -50,6 +50,7 @@ MODULES = {
     "origin": "what a run is made from: would another call make the same one?",
     "runs": "a finished fine-tuning run: its modules and its record, saved and loaded",
     "finetune": "from an item to a run",
+    "guidance": "autoguidance: lead a painting away from the base model",
     "inpaint": "from a photo and a mask to the painted photo",
     "denoising": "watch one painting: the clean picture that each step predicts",
     "single_file": "a pipeline as one file, for ComfyUI and A1111",

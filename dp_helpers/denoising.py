@@ -103,7 +103,8 @@ def clean_latents(
     """
     doubled = torch.cat([latents] * (2 if pipe.do_classifier_free_guidance else 1))
     seen = unet_input(pipe.scheduler.scale_model_input(doubled, timestep), mask, masked_image_latents)
-    prediction = pipe.unet(seen, timestep, prompt_embeds).sample
+    # In the pipeline's own form, because autoguidance listens to it.
+    (prediction,) = pipe.unet(seen, timestep, encoder_hidden_states=prompt_embeds, return_dict=False)
     if pipe.do_classifier_free_guidance:
         empty, prompted = prediction.chunk(2)
         prediction = empty + pipe.guidance_scale * (prompted - empty)

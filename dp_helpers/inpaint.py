@@ -17,7 +17,7 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, ImageChops, PngImagePlugin
 
-from . import masks, matte, models, presets
+from . import guidance, masks, matte, models, presets
 from .colors import as_photo, levels, like, to_srgb
 from .device import told_when_memory_is_full
 from .errors import REJECTED, InputError, Rejected, note
@@ -73,12 +73,14 @@ class Painter:
         preset: supplies every setting that a call does not give.
         prompt: supplies the prompt if a call does not give one; None: every call must give one.
         class_noun: what is painted. None: it is not known, and all that is under the mask is pasted.
+        base: the model before its fine-tuning, for autoguidance. None: `pipe` is the base model itself.
     """
 
     pipe: StableDiffusionInpaintPipeline
     preset: Preset
     prompt: str | None = None
     class_noun: str | None = None
+    base: guidance.Base | None = None
 
     @told_when_memory_is_full()
     def __call__(
@@ -99,45 +101,43 @@ class Painter:
         Args:
             image: photo of any size and shape. What is not painted keeps its values, mode and colour profile; see
                 `colors.as_photo`.
-            mask_image: a picture of the photo's size, white = repaint. Grey is split at 128, unless ``soft_mask`` is
-                set.
+            mask_image: a picture of the photo's size, white = repaint. Grey is split at 128, unless ``soft_mask``.
             seed: the same seed gives the same picture on the same machine.
             prompt: the painter's own unless given; more words may follow it (section 6).
             negative_prompt: guidance leads away from it; the empty prompt unless given.
-            start: a picture of the photo's size, such as a paste-in (`baselines.paste_in`); at a ``strength`` below 1
-                noise is added to it, and not to the photo.
+            start: a picture of the photo's size, such as a paste-in, to add noise to at a ``strength`` below 1.
             progress: called with (step, steps) after each denoising step. An exception in it ends the painting.
             callback_on_step_end: called with (pipe, step, timestep, tensors) after each step; see `denoising.watch`.
             settings: fields of `presets.Inpaint` to use instead of the preset's, for example ``guidance_scale=7``.
 
         Raises:
-            InputError: mask, start and photo differ in size, the mask is empty, there is no prompt, or a setting is
-                unknown or out of range; the memory is full; or the safety checker rejects the painting (`Rejected`).
+            InputError: photo, mask and start do not fit together, there is no prompt, a setting is unknown or out of
+                range, the memory is full, or the safety checker rejects the painting (`Rejected`).
         """
         prompt = self.prompt if prompt is None else prompt
         if prompt is None:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
-        chosen = presets.change(self.preset, inpaint=settings).inpaint
-        seed = presets.checked_seed(seed)
+        chosen, seed = presets.change(self.preset, inpaint=settings).inpaint, presets.checked_seed(seed)
         models.say_what_is_not_read(self.pipe.tokenizer, [prompt, negative_prompt or ""])
-        scaled = chosen.lora_scale != 1
-        if scaled and not self.pipe.get_list_adapters():
+        names = ("strength", "eta", "num_inference_steps", "guidance_scale")
+        if (scaled := chosen.lora_scale != 1) and not self.pipe.get_list_adapters():
             raise InputError("This painter has no LoRA to scale: leave lora_scale at 1, or fine-tune with lora_rank.")
         resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
-        output = self.pipe(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            image=square.image if start is None else _start_with(start, square, chosen),
-            mask_image=square.mask_image,
-            height=resolution,
-            width=resolution,
-            **{name: getattr(chosen, name) for name in ("strength", "eta", "num_inference_steps", "guidance_scale")},
-            generator=torch.Generator().manual_seed(seed),
-            cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
-            callback_on_step_end=_reporting(progress, callback_on_step_end),
-            callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
-        )
+        with guidance.away_from(self.base, self.pipe, prompt, chosen):
+            output = self.pipe(
+                prompt=prompt,
+                negative_prompt=negative_prompt,
+                image=square.image if start is None else _start_with(start, square, chosen),
+                mask_image=square.mask_image,
+                height=resolution,
+                width=resolution,
+                **{name: getattr(chosen, name) for name in names},
+                generator=torch.Generator().manual_seed(seed),
+                cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
+                callback_on_step_end=_reporting(progress, callback_on_step_end),
+                callback_on_step_end_tensor_inputs=["latents", "prompt_embeds", "mask", "masked_image_latents"],
+            )
         if any(output.nsfw_content_detected or ()):
             raise Rejected(REJECTED.format(seed=seed))
         given = {"prompt": prompt, "negative_prompt": negative_prompt, "seed": seed, "start": start is not None}
@@ -194,8 +194,8 @@ def cut_square(
             f"Specks of the mask far from its rest ({left_out} pixel{'s' * (left_out > 1)}) stay as they are: paint "
             "them larger, or erase them."
         )
-    soft = grey if settings.soft_mask else None
-    return Square(seen, masks.snap(hidden, resolution, cell), photo, mask, box, settings.feather, soft)
+    hole = masks.snap(hidden, resolution, cell)
+    return Square(seen, hole, photo, mask, box, settings.feather, grey if settings.soft_mask else None)
 
 
 def load_painter(
@@ -219,14 +219,13 @@ def load_painter(
     pipe = models.load_pipeline(preset, device=device, **run.modules)
     if run.lora:
         lora.load(pipe, run.lora)
-    return Painter(pipe, preset, run.prompt, run.record["class_noun"])
+    return Painter(pipe, preset, run.prompt, run.record["class_noun"], guidance.Base(preset, pipe.device))
 
 
 def save_result(result: Result, path: str | Path) -> Path:
     """Save the painted photo as PNG, with its parameters as JSON in the text chunk ``dreampaint``.
 
-    The photo's colour profile and its resolution in dots per inch go along; its other metadata, such as the place, do
-    not.
+    The photo's colour profile and its dots per inch go along; its other metadata, such as the place, do not.
     """
     path = check_can_write(path, suffix=".png")
     text = PngImagePlugin.PngInfo()

@@ -106,6 +106,8 @@ class Inpaint:
     """Arguments of the inpainting pipeline, and how the photo is cut for it and pasted back."""
 
     guidance_scale: float = 10.0
+    autoguidance_scale: float = 1.0  # how far to lead away from the base model, 1: not at all; see guidance.py
+    autoguidance_stop: float = 0.0  # it stops when this share of the timesteps is left
     num_inference_steps: int = 50
     strength: float = 1.0
     eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it
@@ -165,8 +167,7 @@ def change(preset: Preset, **changes: Any) -> Preset:
 
     Args:
         preset: stays as it is.
-        changes: fields of `Preset`. A field that is a table takes the settings to change as a mapping:
-            ``change(preset, finetune={"steps": 20}, inpaint={"eta": 0.0}, token="nbsn")``.
+        changes: fields of `Preset`, for example ``token="nbsn"``, or settings of a table: ``inpaint={"eta": 0.0}``.
 
     Raises:
         InputError: an unknown setting, or a value of the wrong type or out of range.
@@ -214,8 +215,9 @@ _RULES = [
     ("inpaint", "num_inference_steps", "between 1 and 1000", lambda value: 1 <= value <= 1000),
     ("inpaint", "crop_scale", "between 1 and 10", lambda value: 1 <= value <= 10),
     ("inpaint", "guidance_scale", "between 0 and 100", lambda value: 0 <= value <= 100),
+    ("inpaint", "autoguidance_scale", "between 1 and 100", lambda value: 1 <= value <= 100),
     ("inpaint", "lora_scale", *_NOT_NEGATIVE),
-    ("inpaint", "feather", *_SHARE),
+    ("inpaint", "feather autoguidance_stop", *_SHARE),
     ("inpaint", "paste", "mask or product", ("mask", "product").__contains__),
     ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
     # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.
@@ -224,11 +226,7 @@ _RULES = [
 
 
 def checked_seed(seed: Any) -> int:
-    """Return a seed as an int.
-
-    Raises:
-        InputError: it is not a whole number from 0 to 2**32 - 1.
-    """
+    """Return a seed as an int. An `InputError` says if it is not a whole number from 0 to 2**32 - 1."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
         raise InputError(f"The seed is {seed!r}, but must be a whole number from 0 to {2**32 - 1}.")
     return int(seed)
@@ -245,6 +243,6 @@ def _checked(preset: Preset, where: str) -> Preset:
     if not mixture.rectangle + mixture.ellipse + mixture.object + mixture.full > 0:
         raise InputError(f"{where}the shares of [masks] are all 0: give at least one of them a share.")
     if int(painting.num_inference_steps * painting.strength) < 1:
-        steps = f"{painting.num_inference_steps} steps at strength {painting.strength}"
-        raise InputError(f"{where}{steps} leave no step to take: raise one of them.")
+        few = f"{painting.num_inference_steps} steps at strength {painting.strength}"
+        raise InputError(f"{where}{few} leave no step to take: raise one of them.")
     return preset

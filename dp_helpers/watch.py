@@ -17,7 +17,7 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, PngImagePlugin
 
-from . import models
+from . import guidance, models
 from .catalog import Item
 from .device import pick_device
 from .evaluation.metrics import clip_score
@@ -72,6 +72,7 @@ class Watch:
         self.seeds, self.show = list(seeds), show
         self.rows: list[Row] = []
         self.folder: Path | None = None
+        self._base = guidance.Base(preset, pick_device())
         self._parts: dict[str, Any] = {}  # of the pipeline, but for the two modules that are trained
 
     def __call__(self, step: int, unet: torch.nn.Module, text_encoder: torch.nn.Module) -> dict[str, float]:
@@ -113,7 +114,7 @@ class Watch:
             pipe.vae.to(pick_device())
             self._parts = {name: part for name, part in pipe.components.items() if name not in trained}
         pipe.set_progress_bar_config(disable=True)
-        return Painter(pipe, self.preset, self.item.prompt(self.preset.token), self.item.class_noun)
+        return Painter(pipe, self.preset, self.item.prompt(self.preset.token), self.item.class_noun, self._base)
 
 
 def _small(image: Image.Image) -> Image.Image:

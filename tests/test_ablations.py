@@ -365,7 +365,7 @@ def test_the_command_says_how_long_it_will_take_and_runs(data, family, tmp_path,
     assert said.out.strip() == str(tmp_path / "out" / "painting-steps" / "report.md")
     assert "painting-steps: fine-tunes: 1, pictures: 10, about" in said.err and "in all:" in said.err
     assert main([*words[:-1], "nothing"]) == 2
-    assert "no ablation 'nothing': name some of guidance, eta" in capsys.readouterr().err
+    assert "no ablation 'nothing': name some of guidance, autoguidance" in capsys.readouterr().err
 
 
 # the results that are committed

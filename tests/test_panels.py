@@ -50,7 +50,7 @@ def test_the_controls_begin_with_the_painters_prompt_and_settings(painter, photo
     preset = presets.change(painter.preset, inpaint={"eta": 0.5, "feather": 0.1, "guidance_scale": 4})
     panel = panels.InpaintPanel(inpaint.Painter(painter.pipe, preset, "a mug"), photo, mask)
     wanted = {"prompt": "a mug", "eta": 0.5, "feather": 0.1, "guidance_scale": 4.0, "seed": 0, "strength": 1.0}
-    assert panel.parameters == wanted | {"num_inference_steps": 2}
+    assert panel.parameters == wanted | {"num_inference_steps": 2, "autoguidance_scale": 1.0}
     assert panels.InpaintPanel(inpaint.Painter(painter.pipe, preset), photo, mask).parameters["prompt"] == ""
 
 

@@ -101,7 +101,7 @@ def make_painters(ablation: Ablation, preset: Preset, runs: Path) -> dict[str, b
                 own_masks = [object_masks[index] for index in chosen]
                 run = finetune.load_or_finetune(taught, own_masks, changed, folder) if folder else None
                 loaded[folder] = inpaint.load_painter(changed, run)
-            own = loaded[folder].pipe, changed, prompt, item.class_noun
+            own = loaded[folder].pipe, changed, prompt, item.class_noun, loaded[folder].base
             return inpaint.Painter(*own) if pasted is None else benchmark.OverPaste(*own, pasted)
 
         return make

@@ -58,7 +58,7 @@ def over_paste(painter: inpaint.Painter, paste: baselines.PastePainter) -> OverP
     """Let a painter start over the item's middle photo, at a strength that keeps its shape."""
     preset = presets.change(painter.preset, inpaint={"strength": baselines.STRENGTH_OVER_PASTE})
     pasted = partial(paste, variant=paste.variants // 2)
-    return OverPaste(painter.pipe, preset, painter.prompt, painter.class_noun, pasted)
+    return OverPaste(painter.pipe, preset, painter.prompt, painter.class_noun, painter.base, pasted)
 
 
 def run_folder(item: Item, preset: Preset, runs: Path) -> Path:

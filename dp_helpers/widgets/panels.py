@@ -121,6 +121,9 @@ class InpaintPanel(Panel):
             "guidance_scale": widgets.FloatSlider(
                 settings.guidance_scale, min=1, max=20, step=0.5, description="guidance scale", **WIDE
             ),
+            "autoguidance_scale": widgets.FloatSlider(
+                settings.autoguidance_scale, min=1, max=10, step=0.5, description="autoguidance", **WIDE
+            ),
             "num_inference_steps": widgets.IntSlider(
                 settings.num_inference_steps, min=1, max=100, description="steps", **WIDE
             ),
