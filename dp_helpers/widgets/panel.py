@@ -37,7 +37,7 @@ WIDE = {"layout": {"width": "32em", "max_width": "98%"}, "style": LABEL}  # each
 
 
 class SliderNames(anywidget.AnyWidget):
-    """Names the sliders around it for screen readers. ipywidgets only writes a label beside them. It shows nothing."""
+    """Names the sliders around it for screen readers. ipywidgets only writes a label next to them. It shows nothing."""
 
     _esm = Path(__file__).with_name("files").joinpath("names.js").read_text(encoding="utf-8")
 

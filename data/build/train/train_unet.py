@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
     parser.add_argument(
-        "--tune-text", action="store_true", help="train the text tower beside --init, or CLIP's, as well"
+        "--tune-text", action="store_true", help="train the text tower next to --init, or CLIP's, as well"
     )
     parser.add_argument("--init-run", metavar="NAME", help="start from the U-Net of a finished run in --work")
     args = parser.parse_args()

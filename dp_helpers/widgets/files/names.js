@@ -1,4 +1,4 @@
-// Gives each slider the name that ipywidgets writes beside it, because a screen reader cannot tell whose label that is.
+// Gives each slider the name that ipywidgets writes next to it, because a screen reader cannot tell whose label that is.
 
 const PANEL = ".widget-vbox, .jp-OutputArea";
 
