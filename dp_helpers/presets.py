@@ -107,7 +107,7 @@ class Inpaint:
 
     guidance_scale: float = 10.0
     autoguidance_scale: float = 1.0  # how far to lead away from the base model, 1: not at all; see guidance.py
-    autoguidance_stop: float = 0.0  # it stops when this share of the timesteps is left
+    autoguidance_stop: float = 0.8  # it stops when this share of the timesteps is left
     num_inference_steps: int = 50
     strength: float = 1.0
     eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it

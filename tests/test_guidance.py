@@ -27,7 +27,9 @@ def tuned(preset):
 def test_the_result_is_that_of_the_formula(tuned, preset, scale, halves):
     """Classifier-free guidance plus 4 - 1 times the difference to the base model, by plain calls."""
     pipe, base = tuned.pipe, inpaint.load_painter(preset, device="cpu").pipe
-    settings = presets.change(preset, inpaint={"guidance_scale": scale, "autoguidance_scale": 4.0}).inpaint
+    settings = presets.change(
+        preset, inpaint={"guidance_scale": scale, "autoguidance_scale": 4.0, "autoguidance_stop": 0.0}
+    ).inpaint
     sample, ids = torch.randn(1, 9, 16, 16), models.tokenize(pipe.tokenizer, ["", "a sks mug"])
     with torch.no_grad():
         states = pipe.text_encoder(ids)[0]

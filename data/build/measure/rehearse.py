@@ -3,7 +3,7 @@
 Models of the published size of Stable Diffusion 1.5 inpainting, with random weights, go through
 - `commands`: masks, fine-tuning (two steps, saved), painting, each in its own process, with its seconds and memory;
 - `lessons`: every lesson, with this preset in place of tiny and with the counts of the tests; `--resolution 256` makes
-  its pictures smaller, which takes a CPU a quarter of the time;
+  its pictures smaller, to save a CPU time;
 - `gpu`: on a GPU only, the memory and speed of each way to train and of a painting, in under four minutes.
 
 A CPU needs 16 GB of memory. What is painted is noise: this is a test of code, memory and time.

@@ -164,9 +164,11 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae", torch_dtype=torch.float32).to(DEVICE)
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
     tokenizer, scheduler = build(), DDIMScheduler(**SCHEDULER)
-    beside = args.init and args.tune_text
-    folders = ("text_encoder", "tokenizer") if beside else ("clip", "clip")
-    text_encoder = text_tower(*((args.init.parent if beside else args.tiny) / folder for folder in folders), tokenizer)
+    continued = args.init and args.tune_text
+    folders = ("text_encoder", "tokenizer") if continued else ("clip", "clip")
+    text_encoder = text_tower(
+        *((args.init.parent if continued else args.tiny) / folder for folder in folders), tokenizer
+    )
     text_encoder.to(DEVICE).requires_grad_(args.tune_text)
     unet = new_unet(args.candidate)
     if args.init:
