@@ -52,9 +52,9 @@ MODELS = {
         "recipe": "`data/build/train/train_vae.py` and `data/build/train/train_unet.py`",
         "figures": ("vae_", "text_", "judge_"),
         "what": "Paints pictures of 128 x 128 with the same classes as Stable Diffusion 1.5 inpainting: a VAE of "
-        "factor 4 with 4 latent channels (32 x 32), a 9-channel U-Net, and the text tower of `../clip`. The"
-        " U-Net predicts the clean latents, and the terminal SNR is zero; both are in the scheduler's "
-        "configuration.",
+        "factor 4 with 4 latent channels (32 x 32), a 9-channel U-Net, and a text tower that began as that of "
+        "`../clip`. It reads 48 tokens and was trained on with the U-Net. The U-Net predicts the clean "
+        "latents, and the terminal SNR is zero; both are in the scheduler's configuration.",
         "fails": "Fine texture is soft. Patterns and second colours follow the words less well than class and main "
         "colour. The surroundings under the mask come out pale and soft, so the edge of the mask is "
         "visible.",

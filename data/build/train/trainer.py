@@ -55,7 +55,8 @@ def train(model, loss_fn, name: str, args, *, ema: float | tuple[float, ...] = 0
         return False
     if not (run.finished or args.export_now):
         run.loop(loss_fn, **settings)
-    run.take_average(choose)
+    if RANK == 0:  # another process would add its own figures to the run's folder
+        run.take_average(choose)
     return RANK == 0
 
 
