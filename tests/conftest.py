@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # several threads spin and slow d
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
 from PIL import Image  # noqa: E402
 from tools.family import make_family, make_item  # noqa: E402
 
@@ -29,6 +30,13 @@ def seed():
     torch.manual_seed(0)
     np.random.seed(0)
     random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate():
+    """accelerate keeps the precision of a process's first training, so forget it after every test."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

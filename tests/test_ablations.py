@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tools.family import make_item, product_photo
 
-from dp_helpers import baselines, catalog, files, finetune, inpaint, presets
+from dp_helpers import baselines, catalog, files, finetune, inpaint, models, presets
 from dp_helpers.__main__ import main
 from dp_helpers.errors import InputError
 from dp_helpers.evaluation import ablation_report, ablation_runs, ablations, benchmark, columns, cost, verdicts
@@ -389,6 +389,8 @@ def test_a_committed_row_can_be_painted_and_measured_again(tmp_path):
     """The base model needs no fine-tune, so one row of it takes seconds."""
     (ablation,) = ablations.choose(["steps"])
     preset, data = presets.load("tiny"), files.find_data()
+    if f"weights {models.fingerprint(preset)};" not in (RESULTS / "steps" / "report.md").read_text():
+        pytest.skip("the committed rows were made with earlier weights")
     levels = {"0": ablation.levels["0"]}
     small = replace(ablation, levels=levels, claims=(), items=("lantern-lamp",), pairs=1, seeds=1)
     pairs = ablation_runs.choose_pairs(small, load_pairs(data, small.items))

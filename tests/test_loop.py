@@ -202,7 +202,15 @@ def test_a_tracker_gets_the_loss_of_each_step(preset, bank, monkeypatch, tmp_pat
     assert logged == [("run", "3"), *enumerate(losses, 1)]
 
 
+def test_another_precision_in_the_same_process_is_told_in_a_sentence(preset, bank):
+    train(bank, PROMPT, presets.change(preset, finetune={"mixed_precision": "no"}), progress=False)
+    other = presets.change(preset, finetune={"mixed_precision": "bf16"})
+    with pytest.raises(InputError, match="mixed_precision asks for 'bf16' on cpu, but .* restart the kernel"):
+        train(bank, PROMPT, other, progress=False)
+
+
 def test_the_layout_of_the_weights_changes_the_result_by_rounding_only(bank, preset, monkeypatch):
+    preset = presets.change(preset, finetune={"mixed_precision": "no"})
     parts, losses = train(bank, PROMPT, preset, progress=False)
     other = {torch.contiguous_format: torch.channels_last, torch.channels_last: torch.contiguous_format}
     used = models.layout

@@ -160,14 +160,22 @@ def _accelerator(preset: Preset, precision: str, device: torch.device, checkpoin
             f"finetune.report_to is {tracker!r}, but accelerate does not find its library: install it with pip, or "
             "leave report_to out."
         )
-    accelerator = Accelerator(
-        mixed_precision=precision,
-        dataloader_config=DataLoaderConfiguration(split_batches=True),  # one step of the rate, not one per process
-        cpu=device.type == "cpu",
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        log_with=None if tracker == "none" else tracker,
-        project_dir=None if tracker == "none" else run_folder.parent / "logs",
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=precision,
+            dataloader_config=DataLoaderConfiguration(split_batches=True),  # one step of the rate, not one per process
+            cpu=device.type == "cpu",
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            log_with=None if tracker == "none" else tracker,
+            project_dir=None if tracker == "none" else run_folder.parent / "logs",
+        )
+    except ValueError as error:
+        if "already been initialized" not in str(error):
+            raise
+        raise InputError(
+            f"finetune.mixed_precision asks for {precision!r} on {device.type}, but this process has trained with "
+            "another precision or device, which accelerate keeps: restart the kernel, or change the setting back."
+        ) from error
     if tracker != "none":
         config = {name: str(value) for name, value in vars(settings).items()}
         accelerator.init_trackers(run_folder.name, config=config)

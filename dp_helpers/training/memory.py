@@ -36,6 +36,7 @@ GPU_LIBRARIES = 1.0e9  # bytes outside torch's allocator on a T4: the context an
 # keeps after each step has freed its gradients and activations. LoRA frees more small blocks between large
 # ones that stay. data/results/memory-sd15.md says how these were measured.
 CPU_LIBRARIES, CPU_SHARE, CPU_LORA_SHARE = 64e6, 1.31, 1.75
+CPU_BF16 = 38e6  # more for kernels and copies in bf16: measured with `tiny` on two cores with AMX, 46e6 and 32e6 (LoRA)
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Account:
         encoding: peak while the bank is encoded: the VAE, its activations and the bank.
         device: "cuda" or "cpu".
         share: how much gradients and activations take on a CPU, as a multiple of their own size.
+        libraries: bytes beyond the tensors on a CPU.
     """
 
     parts: dict[str, int]
@@ -56,6 +58,7 @@ class Account:
     encoding: int
     device: str
     share: float = CPU_SHARE
+    libraries: float = CPU_LIBRARIES
 
     @property
     def tensors(self) -> int:
@@ -68,7 +71,7 @@ class Account:
         if self.device == "cuda":
             return round(self.tensors + GPU_LIBRARIES)
         kept = (self.share - 1) * (self.parts["gradients"] + self.parts["activations"])
-        return round(max(self.encoding, sum(self.parts.values()) + kept) + CPU_LIBRARIES)
+        return round(max(self.encoding, sum(self.parts.values()) + kept) + self.libraries)
 
 
 @functools.cache
@@ -82,7 +85,10 @@ def account(preset: Preset, device: str = "cuda") -> Account:
     block = GPU_BLOCK if device == "cuda" else 1
     bank, (parts, most) = _bank_bytes(preset, block), _training(preset, device, block)
     share = CPU_LORA_SHARE if preset.finetune.lora_rank else CPU_SHARE
-    return Account(parts | {"bank": bank}, most | {"bank": bank}, _encoding(preset, block) + bank, device, share)
+    in_bf16 = device == "cpu" and _precision(preset.finetune.mixed_precision, device) == "bf16"
+    libraries = CPU_LIBRARIES + (CPU_BF16 if in_bf16 else 0)
+    encoding = _encoding(preset, block) + bank
+    return Account(parts | {"bank": bank}, most | {"bank": bank}, encoding, device, share, libraries)
 
 
 class _Storages(TorchDispatchMode):

@@ -55,8 +55,7 @@ def train(model, loss_fn, name: str, args, *, ema: float | tuple[float, ...] = 0
         return False
     if not (run.finished or args.export_now):
         run.loop(loss_fn, **settings)
-    if RANK == 0:  # another process would add its own figures to the run's folder
-        run.take_average(choose)
+    run.take_average(choose if RANK == 0 else None)  # another process would add its figures to the run's folder
     return RANK == 0
 
 
