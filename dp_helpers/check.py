@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -103,8 +103,8 @@ def _memory(preset: presets.Preset) -> str:
 
     device = pick_device()
     on_gpu = device.type == "cuda"
-    free = torch.cuda.mem_get_info()[0] if on_gpu else _free_memory()
-    if free is None:
+    free = torch.cuda.mem_get_info()[0] if on_gpu else fits.available(device)
+    if free == math.inf:
         return "this system does not tell"
     planned, why = fits.planned(preset, device)
     needed = memory.account(planned, "cuda" if on_gpu else "cpu").total + (0 if on_gpu else _IMPORTS)
@@ -114,10 +114,3 @@ def _memory(preset: presets.Preset) -> str:
         ways = fits.ways_to_save(planned)
         raise RuntimeError(found + (f": set {', or '.join(ways)}" if ways else ""))
     return found
-
-
-def _free_memory() -> int | None:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None

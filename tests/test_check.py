@@ -118,7 +118,7 @@ def test_a_gated_model_fails_its_line(full_size):
 
 @pytest.mark.parametrize(("free", "right"), [(10**12, True), (10**6, False)])
 def test_the_memory_of_the_device_is_compared_with_the_need(monkeypatch, free, right):
-    monkeypatch.setattr(check, "_free_memory", lambda: free)
+    monkeypatch.setattr("dp_helpers.training.fits.available", lambda device: free)
     was_right, what = found("memory", "tiny")
     assert was_right == right and "fine-tuning needs about" in what and "on the CPU" in what
     assert right or "set batch_size=1 with gradient_accumulation_steps=4, or" in what

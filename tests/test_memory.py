@@ -73,6 +73,16 @@ def test_the_published_figure_of_a_t4_is_met(sd15):
     assert sd15.tensors == pytest.approx(9.9e9, rel=0.05)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_that_only_caches_files_counts_as_available():
+    """A machine that has read many files has little unused memory, and can still give it to a fine-tune."""
+    told = dict(line.split(":") for line in open("/proc/meminfo").read().splitlines())
+    free = 1024 * int(told["MemFree"].split()[0])
+    found = fits.available(torch.device("cpu"))
+    assert abs(found - 1024 * int(told["MemAvailable"].split()[0])) < 0.2e9
+    assert found > free - 0.2e9
+
+
 @pytest.mark.parametrize("name", ["adamw", "adamw8bit"])
 def test_the_states_of_the_optimizer_are_those_of_a_real_one(name):
     module = torch.nn.Sequential(torch.nn.Linear(100, 90), torch.nn.Linear(90, 7))

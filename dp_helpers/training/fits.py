@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -69,9 +70,14 @@ def ways_to_save(preset: Preset) -> list[str]:
 
 
 def available(device: torch.device) -> float:
-    """Return the bytes of a GPU's memory, or the bytes of main memory that no process uses."""
+    """Return the bytes of a GPU's memory, or the bytes of main memory that a process can get."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    try:
+        found = Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()
+        return 1024 * int(found[0])  # what only caches files can be had, so Linux counts it here
+    except (OSError, IndexError, ValueError):
+        pass
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # this system does not tell
