@@ -46,8 +46,13 @@ def bf16_is_fast() -> bool:
     """Return whether a convolution takes this CPU less time in bf16 than in fp32.
 
     CPUs with AVX512-BF16 or AMX are faster in bf16. CPUs that only emulate it are hundreds of times slower, so
-    this function measures it.
+    this function measures it. A caller that computes no gradients may ask, too.
     """
+    with torch.inference_mode(False), torch.enable_grad():
+        return _bf16_is_fast()
+
+
+def _bf16_is_fast() -> bool:
     conv, x, seconds = torch.nn.Conv2d(64, 64, 3, padding=1), torch.randn(8, 64, 16, 16), []
     for dtype in (torch.float32, torch.bfloat16):
         conv, x = conv.to(dtype), x.to(dtype)

@@ -47,6 +47,13 @@ def test_bf16_is_measured_here():
     assert device.bf16_is_fast() in (True, False)
 
 
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_bf16_is_measured_where_no_gradients_are_computed(without_gradients):
+    device.bf16_is_fast.cache_clear()
+    with without_gradients():
+        assert device.bf16_is_fast() in (True, False)
+
+
 def test_the_fused_attention_is_avoided_for_bf16_on_a_cpu():
     before = torch.backends.cuda.flash_sdp_enabled()
     for precision, where, fused in (("bf16", CPU, False), ("no", CPU, before), ("bf16", CUDA, before)):
