@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from transformers import CLIPModel, CLIPTokenizer
 
 from data.build.measure import fakes, judge, tries
@@ -18,6 +19,7 @@ from data.build.train import (
     tokenizer,
     train_clip,
     train_clipseg,
+    train_unet,
     unets,
 )
 from data.build.train.options import DEVICE
@@ -176,6 +178,20 @@ def test_a_candidate_starts_as_the_unet_that_it_starts_from(name, tmp_path):
         same = torch.allclose(unet(*inputs).sample, flat(*inputs).sample, atol=1e-4)
     assert bool(new) == (name != "flat")
     assert same == (name != "wide")  # other widths share no weights
+
+
+def test_five_of_six_timesteps_lie_where_shapes_are_decided():
+    seen = []
+
+    def predict(noisy, times):
+        seen.append(times)
+        return noisy
+
+    torch.manual_seed(0)
+    latents, mask = torch.zeros(4096, 4, 2, 2), torch.ones(4096, 1, 2, 2)
+    train_unet.denoising_loss(predict, DDIMScheduler(**train_unet.SCHEDULER), latents, mask)
+    assert 0 <= seen[0].min() and seen[0].max() < 1000
+    assert 0.81 < (seen[0] >= 400).float().mean() < 0.87
 
 
 def test_fakes_keep_the_surroundings_and_hide_the_product():
