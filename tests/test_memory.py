@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
 from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 from transformers import (
     CLIPConfig,
@@ -17,6 +18,7 @@ from transformers import (
     CLIPSegForImageSegmentation,
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPVisionConfig,
 )
 
 from dp_helpers import errors, files, presets, sources
@@ -148,8 +150,11 @@ def test_the_published_configurations_give_the_published_numbers_of_weights():
         checker = StableDiffusionSafetyChecker(CLIPConfig.from_pretrained(pipeline / "safety_checker"))
         clip = CLIPModel(CLIPConfig.from_pretrained(root / "openai/clip-vit-base-patch32"))
         clipseg = CLIPSegForImageSegmentation(CLIPSegConfig.from_pretrained(root / "CIDAS/clipseg-rd64-refined"))
+        example = root / "Fantasy-Studio/Paint-by-Example/image_encoder"
+        encoder = PaintByExampleImageEncoder(CLIPVisionConfig.from_pretrained(example))
     # The published fp16 file of the U-Net has 1,719,154,104 bytes: two for each weight, and a header.
     assert 0 < 1_719_154_104 - 2 * count(unet) < 200_000
     assert (count(vae), count(text), count(clip)) == (83_653_863, 123_060_480, 151_277_313)
+    assert count(encoder.model) == 303_179_776 and len(encoder.mapper.blocks) == 5  # CLIP ViT-L/14, and its mapper
     assert 300e6 < count(checker) < 310e6 and 150e6 < count(clipseg) < 151e6
     assert json.loads((pipeline / "unet/config.json").read_text())["sample_size"] * 8 == presets.load("sd15").resolution

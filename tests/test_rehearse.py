@@ -38,7 +38,7 @@ def test_the_presets_of_the_rehearsal_name_no_published_model(tmp_path):
     path.write_text(full_size.preset_text())
     full, shrunk = presets.load(path), presets.load(rehearse.shrunk_preset(path))
     sd15 = presets.load("sd15")
-    assert full.models.inpainting == ("./inpainting",) and not full.models.paint_by_example
+    assert vars(full.models) == {name: (f"./{name}",) for name in full_size.MODELS}
     assert (full.finetune, full.inpaint, full.resolution) == (sd15.finetune, sd15.inpaint, sd15.resolution)
     assert (shrunk.finetune.views, shrunk.inpaint.num_inference_steps) == (2, 2)
 
@@ -47,8 +47,7 @@ def test_every_published_configuration_names_its_source():
     root = find_data() / "published"
     readme = (root / "README.md").read_text()
     for source in (sources[0].partition("@")[0] for sources in _sources().values()):
-        if source != "Fantasy-Studio/Paint-by-Example":
-            assert (root / source).is_dir() and f"`{source}`" in readme, source
+        assert (root / source).is_dir() and f"`{source}`" in readme, source
 
 
 def _sources() -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Models of the published size of Stable Diffusion 1.5 inpainting, CLIPSeg and CLIP, with random weights.
+"""Models of the published size of preset sd15, with random weights: inpainting, Paint by Example, CLIPSeg and CLIP.
 
 They are made from the configurations in data/published, in about 3 GB on disk. What they paint is noise. They are
 there to walk through the commands and to measure time and memory at the real size, without a download.
@@ -7,11 +7,20 @@ there to walk through the commands and to measure time and memory at the real si
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    PNDMScheduler,
+    StableDiffusionInpaintPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
 from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
 from transformers import (
     CLIPConfig,
@@ -23,6 +32,7 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
+    CLIPVisionConfig,
     ViTImageProcessor,
 )
 
@@ -31,17 +41,19 @@ from dp_helpers.files import whole_folder
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = ROOT / "data/published"
 FOLDER = ROOT / "data/build/work/full-size"
+MODELS = ("inpainting", "paint_by_example", "clipseg", "clip")
 VOCABULARY = 49408  # entries: 256 bytes, the same at a word's end, 48,894 merges, two marks
 # The words of our prompts; all others are spelled in pairs of letters.
 WORDS = "a photo of sks nbsn sofa armchair chair table lamp vase mug t-shirt wall art red blue plain".split()
 
 
 def make(folder: Path = FOLDER) -> Path:
-    """Make the folder with inpainting/, clipseg/, clip/ and sd15.toml if it is not there yet, and return the preset."""
-    if not folder.is_dir():
-        with whole_folder(folder) as temporary:
+    """Make the folder with a folder for each of `MODELS` and sd15.toml if it is not whole, and return the preset."""
+    if not all((folder / name).is_dir() for name in MODELS):
+        with whole_folder(folder, replace=True) as temporary:
             torch.manual_seed(0)
             _make_pipeline(temporary / "inpainting")
+            _make_paint_by_example(temporary / "paint_by_example", temporary / "inpainting")
             _make_clip(temporary)
             (temporary / "sd15.toml").write_text(preset_text(), encoding="utf-8")
     return folder / "sd15.toml"
@@ -50,10 +62,10 @@ def make(folder: Path = FOLDER) -> Path:
 def preset_text() -> str:
     """Return the preset sd15 with this folder's models in place of the published ones."""
     text = (ROOT / "dp_helpers/presets/sd15.toml").read_text(encoding="utf-8")
-    for name in ("inpainting", "clipseg", "clip"):
+    for name in MODELS:
         text, count = re.subn(rf"^{name} = \[[^\]]*\]$", f'{name} = ["./{name}"]', text, flags=re.MULTILINE)
         assert count == 1, f"sd15.toml no longer names {name!r} in one list"
-    return re.sub(r"^paint_by_example = .*\n", "", text, flags=re.MULTILINE)
+    return text
 
 
 def _make_pipeline(folder: Path) -> None:
@@ -76,6 +88,17 @@ def _make_pipeline(folder: Path) -> None:
     pipe.save_config(folder)
     for name, part in (("tokenizer", tokenizer), ("scheduler", scheduler), ("feature_extractor", features)):
         part.save_pretrained(folder / name)
+
+
+def _make_paint_by_example(folder: Path, inpainting: Path) -> None:
+    """Save Paint by Example. Parts of the size of the inpainting pipeline's are links to them, to save the disk."""
+    for name in ("unet", "vae", "safety_checker", "feature_extractor"):
+        shutil.copytree(inpainting / name, folder / name, copy_function=os.link)
+    place = PUBLISHED / "Fantasy-Studio/Paint-by-Example"
+    config = CLIPVisionConfig.from_pretrained(place / "image_encoder")
+    _save(PaintByExampleImageEncoder(config), folder / "image_encoder")
+    schedule = DDIMScheduler.load_config(PUBLISHED / "stable-diffusion-v1-5/stable-diffusion-inpainting/scheduler")
+    PNDMScheduler.from_config(schedule).save_pretrained(folder / "scheduler")
 
 
 def _make_clip(folder: Path) -> None:
