@@ -1,6 +1,6 @@
 """Models of the published size of preset sd15, with random weights: inpainting, Paint by Example, CLIPSeg and CLIP.
 
-They are made from the configurations in data/published, in about 3 GB on disk. What they paint is noise. They are
+They are made from the configurations in data/published, in about 4 GB on disk. What they paint is noise. They are
 there to walk through the commands and to measure time and memory at the real size, without a download.
 """
 
