@@ -17,7 +17,7 @@ help:
 	@echo "make lint   check the style        make setup  only set up .venv"
 	@echo "make data   render data/ again     make tiny   train data/tiny/ again (many hours)"
 	@echo "make bench  measure the speed of fine-tuning against a plain loop (ten minutes on two cores)"
-	@echo "make rehearse   walk Stable Diffusion's real size, with random weights, through commands and lessons (16 GB)"
+	@echo "make rehearse   walk Stable Diffusion's real size, with random weights, through commands and lessons (21 GB)"
 	@echo "make environments   run the lessons with Binder's packages in 2 GB of memory, the canvas with Colab's widgets"
 
 setup: .venv/.stamp

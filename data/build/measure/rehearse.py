@@ -6,7 +6,7 @@ Models of the published size of Stable Diffusion 1.5 inpainting, with random wei
   its pictures smaller, to save a CPU time;
 - `gpu`: on a GPU only, the memory and speed of each way to train and of a painting, in under four minutes.
 
-A CPU needs 16 GB of memory. What is painted is noise: this is a test of code, memory and time.
+A CPU needs 16 GB of memory, for lesson 04 21 GB. What is painted is noise: this is a test of code, memory and time.
 """
 
 from __future__ import annotations
