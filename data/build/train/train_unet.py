@@ -1,11 +1,11 @@
 """Train the 9-channel inpainting U-Net on captions. `python -m data.build.train.train_unet [--candidate NAME]
 [--minutes M]`
 
-Batches come from a bank of encoded pairs (see bank.py), a sixteenth of a batch renewed in every step. Captions are
-token ids made beforehand, and the frozen text tower encodes them in the step. `--resolution 64` trains on 16 x 16
-latents, where a step is cheap, as a start for `--init`. `--only-unet` leaves the rest of the inpainting folder alone.
-The run's `heldout.csv` has the error of the clean latents under the mask on held-out scenes of decorated products, at
-noise levels where shapes are decided.
+Batches come from a bank of encoded pairs (see bank.py), an eighth of a batch renewed in every step. Captions are token
+ids made beforehand, and the frozen text tower encodes them in the step. `--resolution 64` trains on 16 x 16 latents,
+where a step is cheap, as a start for `--init`. `--only-unet` leaves the rest of the inpainting folder alone. The run's
+`heldout.csv` has the error of the clean latents under the mask on held-out scenes of decorated products, at noise
+levels where shapes are decided.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ def denoising_loss(predict, scheduler, latents, mask) -> torch.Tensor:
     """Return Eq. 2 of the paper for a U-Net that predicts the clean latents: `predict(noisy latents, timesteps)`.
 
     A timestep's error counts as for noise and v-prediction together, 1 / (1 - alpha), but at most tenfold; outside the
-    mask it counts a fifth. Five of six timesteps lie above 400, where shapes are decided: below, the U-Net is good by
-    now, and pictures with so little noise come back whole.
+    mask it counts a fifth. A tenth of the timesteps lie near pure noise, where layout and colour are decided.
     """
     count = len(latents)
     times = torch.randint(0, 1000, (count,), device=latents.device)
-    times = torch.where(torch.rand(count, device=latents.device) < 0.6, 400 + times * 6 // 10, times)
+    times = torch.where(torch.rand(count, device=latents.device) < 0.1, 900 + times // 10, times)
     noisy = scheduler.add_noise(latents, torch.randn_like(latents), times)
     weight = (1 / (1 - scheduler.alphas_cumprod.to(times.device)[times])).clamp(max=10)[:, None, None, None]
     return ((predict(noisy, times).float() - latents).square() * weight * (0.2 + 0.8 * mask)).mean()
@@ -185,7 +184,7 @@ def main() -> None:
     folder = args.work / name
 
     def loss(model, rng, progress):
-        bank.add(max(1, args.batch_size // 16))
+        bank.add(max(1, args.batch_size // 8))
         latents, mask, masked, _, ids = bank.draw(args.batch_size)
         ids = torch.where(torch.rand(len(ids), 1, device=DEVICE) < 0.1, empty, ids)  # for classifier-free guidance
         with torch.set_grad_enabled(args.tune_text):
@@ -197,7 +196,7 @@ def main() -> None:
         return grid(pipe, scenes, args.resolution)
 
     trained = torch.nn.ModuleDict({"unet": unet, "text_encoder": text_encoder} if args.tune_text else {"unet": unet})
-    settings = {"lr": 4e-4 if args.init else 1e-3, "ema": (0.998, 0.9995, 0.9999), "warmup": 200, "grid_minutes": 20}
+    settings = {"lr": 5e-4 if args.init else 1e-3, "ema": (0.998, 0.9995, 0.9999), "warmup": 200, "grid_minutes": 20}
     if train(trained, loss, name, args, **settings, grid_fn=draw, choose=lambda model: report(folder, heldout, pipe)):
         write(args, folder, pipe)
         exported(args, name)
