@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
 import warnings
-from pathlib import Path
 
+import psutil
 import torch
 
 from .. import presets
@@ -73,12 +71,4 @@ def available(device: torch.device) -> float:
     """Return the bytes of a GPU's memory, or the bytes of main memory that a process can get."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    try:
-        found = Path("/proc/meminfo").read_text(encoding="ascii").split("MemAvailable:")[1].split()
-        return 1024 * int(found[0])  # what only caches files can be had, so Linux counts it here
-    except (OSError, IndexError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # this system does not tell
-        return math.inf
+    return psutil.virtual_memory().available  # counts what only caches files
