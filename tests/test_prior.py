@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,16 +22,25 @@ def preserving(preset):
 
 def test_pictures_are_drawn_once_and_kept_next_to_the_run(preserving, item, tmp_path, monkeypatch):
     drawn, real = [], prior._draw
-    monkeypatch.setattr(prior, "_draw", lambda *given, seed: drawn.append((given[1], seed)) or real(*given, seed=seed))
+    monkeypatch.setattr(prior, "_draw", lambda *given: drawn.append((given[1], given[3])) or real(*given))
     folder = prior.picture_folder(item, preserving, tmp_path / "runs" / "box")
     assert folder.parent == tmp_path / "runs" / "class-pictures" and folder.name.startswith("armchair-")
     pictures = prior.class_pictures(item, preserving, folder)
-    assert drawn == [("a armchair", seed) for seed in range(3)]
+    assert drawn == [("a armchair", [0, 1]), ("a armchair", [2])], "batch_size at once"
     assert [picture.size for picture in pictures] == [(32, 32)] * 3
     more = presets.change(preserving, finetune={"class_pictures": 4})
     again = prior.class_pictures(item, more, folder)
-    assert len(drawn) == 4 and drawn[-1][1] == 3, "only the missing picture is drawn"
+    assert drawn[2:] == [("a armchair", [3])], "only the missing picture is drawn"
     assert [picture.tobytes() for picture in again[:3]] == [picture.tobytes() for picture in pictures]
+
+
+def test_a_picture_depends_on_its_seed_alone(preserving, item):
+    """However many are drawn at once."""
+    alone = prior.class_pictures(item, presets.change(preserving, finetune={"batch_size": 1}))
+    together = prior.class_pictures(item, presets.change(preserving, finetune={"batch_size": 3}))
+    for one, other in zip(alone, together, strict=True):
+        assert abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 1
+    assert alone[0].tobytes() != alone[1].tobytes()
 
 
 def test_other_models_or_settings_have_another_folder(preserving, item, tmp_path):

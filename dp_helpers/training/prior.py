@@ -47,28 +47,33 @@ def class_pictures(
 ) -> list[Image.Image]:
     """Draw ``class_pictures`` pictures of the item's class with the base model, each with its own seed.
 
+    ``batch_size`` of them are drawn at once.
+
     Args:
         item: its class noun.
         preset: the model, its settings, and the number of pictures.
         folder: keep them here, and draw only those that are missing. None keeps none.
         progress: called with (pictures done, pictures in all).
     """
-    count, side = preset.finetune.class_pictures, preset.resolution
-    found, pipe = [folder / f"{index:04d}.png" if folder else None for index in range(count)], None
-    pictures = []
-    for index, path in enumerate(found):
+    count, at_once = preset.finetune.class_pictures, preset.finetune.batch_size
+    paths = [folder / f"{index:04d}.png" if folder else None for index in range(count)]
+    pictures = {}
+    for index, path in enumerate(paths):
         if path is not None and path.is_file():
             with Image.open(path) as image:
-                pictures.append(image.convert("RGB"))
-        else:
-            pipe = pipe or _pipeline(preset)
-            pictures.append(_draw(pipe, class_prompt(item), side, preset.inpaint, seed=index))
-            if path is not None:
-                with whole_file(path) as temporary:
-                    pictures[-1].save(temporary)
+                pictures[index] = image.convert("RGB")
+    missing = [index for index in range(count) if index not in pictures]
+    pipe = _pipeline(preset) if missing else None
+    for start in range(0, len(missing), at_once):
+        seeds = missing[start : start + at_once]
+        for index, picture in zip(seeds, _draw(pipe, class_prompt(item), preset, seeds), strict=True):
+            pictures[index] = picture
+            if paths[index] is not None:
+                with whole_file(paths[index]) as temporary:
+                    picture.save(temporary)
         if progress:
-            progress(index + 1, count)
-    return pictures
+            progress(len(pictures), count)
+    return [pictures[index] for index in range(count)]
 
 
 def class_bank(pictures: list[Image.Image], preset: Preset, *, seed: int = 0) -> Bank:
@@ -89,14 +94,15 @@ def _pipeline(preset: Preset):
     return pipe
 
 
-def _draw(pipe, prompt: str, side: int, settings: presets.Inpaint, *, seed: int) -> Image.Image:
-    """Draw one picture: everything is masked, so only the prompt decides what it shows."""
+def _draw(pipe, prompt: str, preset: Preset, seeds: list[int]) -> list[Image.Image]:
+    """Draw pictures at once, one for each seed: everything is masked, so only the prompt decides what they show."""
+    side = preset.resolution
     return pipe(
-        prompt=prompt,
-        image=Image.new("RGB", (side, side), (128, 128, 128)),
-        mask_image=masks.full((side, side)),
+        prompt=[prompt] * len(seeds),
+        image=[Image.new("RGB", (side, side), (128, 128, 128))] * len(seeds),
+        mask_image=[masks.full((side, side))] * len(seeds),
         height=side,
         width=side,
-        generator=torch.Generator().manual_seed(seed),
-        **{name: getattr(settings, name) for name in PAINTING},
-    ).images[0]
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        **{name: getattr(preset.inpaint, name) for name in PAINTING},
+    ).images
