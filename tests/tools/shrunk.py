@@ -15,7 +15,7 @@ SHRUNK = {
     "01_data_prep": {"draws = 600": "draws = 12"},
     "02_masked_finetuning": {
         "steps = preset.finetune.steps  #": "steps = 2  #",
-        "curve_steps = 150": "curve_steps = 4",
+        "curve_steps = 100": "curve_steps = 4",
         "curve_samples = 32": "curve_samples = 4",
         'root / "runs"': 'root / "out" / "test-runs"',  # a reader's own runs stay as they are
     },
