@@ -29,7 +29,9 @@ def test_pictures_are_drawn_once_and_kept_next_to_the_run(preserving, item, tmp_
     assert drawn == [("a armchair", [0, 1]), ("a armchair", [2])], "batch_size at once"
     assert [picture.size for picture in pictures] == [(32, 32)] * 3
     more = presets.change(preserving, finetune={"class_pictures": 4})
-    again = prior.class_pictures(item, more, folder)
+    shown = []
+    again = prior.class_pictures(item, more, folder, lambda *counts: shown.append(counts))
+    assert shown == [(3, 4), (4, 4)]
     assert drawn[2:] == [("a armchair", [3])], "only the missing picture is drawn"
     assert [picture.tobytes() for picture in again[:3]] == [picture.tobytes() for picture in pictures]
 

@@ -62,6 +62,8 @@ def class_pictures(
         if path is not None and path.is_file():
             with Image.open(path) as image:
                 pictures[index] = image.convert("RGB")
+    if progress:
+        progress(len(pictures), count)
     missing = [index for index in range(count) if index not in pictures]
     pipe = _pipeline(preset) if missing else None
     for start in range(0, len(missing), at_once):
