@@ -20,6 +20,7 @@ from data.build.train import (
     train_clip,
     train_clipseg,
     train_unet,
+    train_vae,
     unets,
 )
 from data.build.train.options import DEVICE
@@ -141,6 +142,13 @@ def boxes(count: int = 400) -> torch.Tensor:
     rng = np.random.default_rng(0)
     corner, size = rng.uniform(2, 50, (count, 2)), rng.uniform(30, 70, (count, 2))
     return torch.from_numpy(np.concatenate([corner, corner + size], 1)).float().to(DEVICE)
+
+
+def test_latents_can_be_resized_in_bf16():
+    """As a CPU computes them that is fast in bf16; there, torch cannot antialias in bf16."""
+    latents = torch.rand(2, 4, 16, 16)
+    moved = train_vae.resize_and_rotate(latents.bfloat16(), 7, 1)
+    assert torch.allclose(moved.float(), train_vae.resize_and_rotate(latents, 7, 1), atol=0.01)
 
 
 def test_frames_hold_the_product_at_the_sizes_at_which_it_is_painted():

@@ -32,6 +32,11 @@ def options(doc: str, *, minutes: float, batch_size: int, gpu_batch_size: int | 
     add("--again", action="store_true", help="train from the start although work/ holds a finished run")
     add("--export-now", action="store_true", help="write the last saved state to --tiny and stop; trains nothing")
     add("--data", type=Path, default=HERE / "work" / "train", help="folder of rendered shards")
+    add(
+        "--compile",
+        action="store_true",
+        help="of the U-Nets: compile the training step (worth its minute on a GPU, not on a CPU)",
+    )
     add("--work", type=Path, default=HERE / "work", help="folder of checkpoints and logs")
     add("--tiny", type=Path, default=HERE.parent / "tiny", help="folder of the finished models")
     parser.set_defaults(default_minutes=minutes)

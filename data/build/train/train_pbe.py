@@ -85,16 +85,16 @@ class ExampleBank(Bank):
         return self.pooled[self.others[rows, column], torch.randint(self.crops, rows.shape, device=DEVICE)]
 
 
-def pbe_loss(model, scheduler, bank: ExampleBank, count: int):
+def pbe_loss(unet, encoder, scheduler, bank: ExampleBank, count: int):
     """Return the inpainting recipe's loss under the example; one example in ten is the unconditional vector."""
     latents, mask, masked, rows, _ = bank.draw(count)
-    states = project(model["encoder"], bank.example(rows))
+    states = project(encoder, bank.example(rows))
     none = torch.rand(count, 1, 1, device=DEVICE) < 0.1
-    states = torch.where(none, model["encoder"].uncond_vector, states)
+    states = torch.where(none, encoder.uncond_vector, states)
 
     def predict(noisy, times):
         inputs = torch.cat([noisy, masked, 1 - mask], 1).contiguous(memory_format=torch.channels_last)
-        return model["unet"](inputs, times, states).sample
+        return unet(inputs, times, states).sample
 
     return denoising_loss(predict, scheduler, latents, mask), {}
 
@@ -157,10 +157,12 @@ def main() -> None:
             bank.fill(16 * args.batch_size)
             bank.encode_all(np.random.default_rng(args.seed))
 
+    stepped = torch.compile(unet) if args.compile else unet
+
     def loss(model, rng, _):
         bank.add(max(1, args.batch_size // 8))
         bank.encode_examples(rng.integers(len(data), size=max(1, args.batch_size // 16)), rng)
-        return pbe_loss(model, scheduler, bank, args.batch_size)
+        return pbe_loss(stepped, encoder, scheduler, bank, args.batch_size)
 
     if train(model, loss, "pbe", args, lr=3e-4, ema=0.998, grid_fn=lambda _: grid(pipe, heldout)):
         for module in (vae, unet, encoder):

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
     parser.add_argument(
-        "--tune-text", action="store_true", help="train the text tower next to --init, or CLIP's, as well"
+        "--tune-text", action="store_true", help="train the text tower as well: that next to --init, or the family's"
     )
     parser.add_argument("--init-run", metavar="NAME", help="start from the U-Net of a finished run in --work")
     args = parser.parse_args()
@@ -164,11 +164,11 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(args.tiny / "inpainting/vae", torch_dtype=torch.float32).to(DEVICE)
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
     tokenizer, scheduler = build(), DDIMScheduler(**SCHEDULER)
-    continued = args.init and args.tune_text
-    folders = ("text_encoder", "tokenizer") if continued else ("clip", "clip")
-    text_encoder = text_tower(
-        *((args.init.parent if continued else args.tiny) / folder for folder in folders), tokenizer
-    )
+    start = args.init.parent if args.init else args.tiny / "inpainting"
+    if args.tune_text and (start / "text_encoder").is_dir():
+        text_encoder = text_tower(start / "text_encoder", start / "tokenizer", tokenizer)
+    else:
+        text_encoder = text_tower(args.tiny / "clip", args.tiny / "clip", tokenizer)
     text_encoder.to(DEVICE).requires_grad_(args.tune_text)
     unet = new_unet(args.candidate)
     if args.init:
@@ -180,7 +180,7 @@ def main() -> None:
         heldout = Heldout(decorated, vae, tokenizer, scheduler, args.resolution, 96)
         bank = Bank(data, vae, args.resolution, args.seed, caption_ids(data, args.work))
         bank.fill(0 if args.export_now else 48 * args.batch_size)
-    empty = token_ids(tokenizer, [""], "max_length")
+    empty, stepped = token_ids(tokenizer, [""], "max_length"), torch.compile(unet) if args.compile else unet
     folder = args.work / name
 
     def loss(model, rng, progress):
@@ -189,7 +189,7 @@ def main() -> None:
         ids = torch.where(torch.rand(len(ids), 1, device=DEVICE) < 0.1, empty, ids)  # for classifier-free guidance
         with torch.set_grad_enabled(args.tune_text):
             states = text_encoder(ids).last_hidden_state
-        return denoising_loss(predictor(unet, mask, masked, states), scheduler, latents, mask), {}
+        return denoising_loss(predictor(stepped, mask, masked, states), scheduler, latents, mask), {}
 
     def draw(model) -> np.ndarray:
         report(folder, heldout, pipe)
