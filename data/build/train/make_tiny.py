@@ -74,6 +74,8 @@ def main() -> None:
             command = ["-m", f"data.build.{module}", *options, *folders, *shards.get(name, ["--data", str(args.data)])]
             if len(steps) > 1 and DEVICE.type == "cpu" and module.startswith("train.train_"):
                 command += ["--threads", "1"]
+            if DEVICE.type == "cuda" and module in ("train.train_unet", "train.train_pbe"):
+                command += ["--compile"]
             print("python", *command, flush=True)
             commands.append(command)
         if not args.dry_run:

@@ -39,7 +39,7 @@ def options(doc: str, *, minutes: float, batch_size: int, gpu_batch_size: int | 
     )
     add("--work", type=Path, default=HERE / "work", help="folder of checkpoints and logs")
     add("--tiny", type=Path, default=HERE.parent / "tiny", help="folder of the finished models")
-    parser.set_defaults(default_minutes=minutes)
+    parser.set_defaults(default_minutes=minutes, same_shapes=True)
     return parser
 
 
@@ -49,7 +49,7 @@ def prepare(args: argparse.Namespace) -> None:
         args.minutes = args.default_minutes
     if args.threads:
         torch.set_num_threads(args.threads)
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = args.same_shapes  # it tries out every new shape anew
 
 
 @contextlib.contextmanager

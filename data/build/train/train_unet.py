@@ -147,7 +147,7 @@ def report(folder: Path, heldout: Heldout, pipe: StableDiffusionInpaintPipeline)
 def main() -> None:
     parser = options(__doc__, minutes=30, batch_size=32, gpu_batch_size=512)
     parser.add_argument("--resolution", type=int, choices=(64, 128), default=128)
-    parser.add_argument("--candidate", choices=CANDIDATES, default="attention")
+    parser.add_argument("--candidate", choices=CANDIDATES, default="wide")
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
     parser.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 
-# What differs from `flat`, the first generation's U-Net. The log has each one's speed.
+# What differs from `flat`, the first generation's U-Net. The family has `wide`. The log has each one's speed.
 CANDIDATES = {
     "flat": {},
     "middle": dict(mid_block_type="UNetMidBlock2DCrossAttn"),
