@@ -37,7 +37,7 @@ def test_the_budget_on_the_page_is_the_presets():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"finetune": {"steps": 401}}, "shows 1604 photos to the model, and the leaderboard allows 1600"),
+        ({"finetune": {"steps": 301}}, "shows 1204 photos to the model, and the leaderboard allows 1200"),
         ({"finetune": {"gradient_accumulation_steps": 2}}, "shows 3200 photos"),
         ({"finetune": {"prior_weight": 1.0}}, "shows 3200 photos"),
         ({"inpaint": {"eta": 0.5}}, r"this entry changes inpaint\.eta: change settings of masks and finetune alone"),

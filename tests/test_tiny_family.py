@@ -84,7 +84,7 @@ def test_the_parts_of_paint_by_example():
 
 def test_the_family_is_small_documented_and_measured():
     paths = [path for path in TINY.rglob("*") if path.is_file()]
-    assert size_mb(paths) <= 60
+    assert size_mb(paths) <= 100
     assert not [path for path in paths if path.suffix in (".bin", ".pt", ".ckpt", ".pkl")]
     for model in ("clip", "clipseg", "inpainting", "paint-by-example"):
         assert (TINY / model / "README.md").is_file()

@@ -1,4 +1,4 @@
-"""The leaderboard: the best fine-tune of 400 steps of 4, by retrieval, under the rules of LEADERBOARD.md."""
+"""The leaderboard: the best fine-tune of 300 steps of 4, by retrieval, under the rules of LEADERBOARD.md."""
 
 from __future__ import annotations
 

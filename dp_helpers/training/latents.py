@@ -2,7 +2,7 @@
 
 A view is one photo with the product moved and scaled. Each view has several masks. The latents of a view are kept
 once for each view; the mask and the latents of the masked image are kept once for each mask. Training draws the same
-pair several times: on average 9.5 times with the preset ``tiny`` (1,600 samples, 168 pairs) and 2.6 times with
+pair several times: on average 7.1 times with the preset ``tiny`` (1,200 samples, 168 pairs) and 2.6 times with
 ``sd15`` (500 samples, 192 pairs). In return no step encodes anything, which would take about a quarter of its time.
 """
 
