@@ -56,8 +56,8 @@ MODELS = {
         "`../clip`. It reads 48 tokens and was trained on with the U-Net. The U-Net predicts the clean "
         "latents, and the terminal SNR is zero; both are in the scheduler's configuration.",
         "fails": "Fine texture is soft. Patterns and second colours follow the words less well than class and main "
-        "colour. The surroundings under the mask come out pale and soft, so the edge of the mask is "
-        "visible.",
+        "colour. Sofas and armchairs come out as lumps. The surroundings under the mask are soft, so the edge of the "
+        "mask is visible.",
         "pictures": {
             "text": "Tries in which the judge sees the wrong kind or colour, each with its prompt.",
             "vae": "The worst reconstructions: the picture, and the VAE's output.",
