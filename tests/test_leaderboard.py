@@ -38,8 +38,8 @@ def test_the_budget_on_the_page_is_the_presets():
     "changes, message",
     [
         ({"finetune": {"steps": 301}}, "shows 1204 photos to the model, and the leaderboard allows 1200"),
-        ({"finetune": {"gradient_accumulation_steps": 2}}, "shows 3200 photos"),
-        ({"finetune": {"prior_weight": 1.0}}, "shows 3200 photos"),
+        ({"finetune": {"gradient_accumulation_steps": 2}}, "shows 2400 photos"),
+        ({"finetune": {"prior_weight": 1.0}}, "shows 2400 photos"),
         ({"inpaint": {"eta": 0.5}}, r"this entry changes inpaint\.eta: change settings of masks and finetune alone"),
         ({"segment": {"grow": 0.1}}, r"changes segment\.grow"),
         ({"models": {"clip": ("data/tiny/clipseg",)}}, r"changes models\.clip"),
@@ -52,12 +52,12 @@ def test_an_entry_that_breaks_a_rule_is_refused(changes, message):
 
 
 def test_other_settings_of_the_fine_tuning_are_an_entry(rows):
-    entry = presets.change(TINY, finetune={"steps": 200, "batch_size": 8, "lora_rank": 8}, masks={"full": 0.0})
+    entry = presets.change(TINY, finetune={"steps": 150, "batch_size": 8, "lora_rank": 8}, masks={"full": 0.0})
     leaderboard.check(entry)
     better = [row | {"reciprocal_rank": 1.0} for row in rows]
     line = leaderboard.row(better, "mine", entry)
     assert line["entry"] == "mine" and line["reciprocal rank ↑"] == "1.000 [1.000, 1.000]"
-    assert line["changed settings"] == "masks.full=0.0, finetune.steps=200, finetune.batch_size=8, finetune.lora_rank=8"
+    assert line["changed settings"] == "masks.full=0.0, finetune.steps=150, finetune.batch_size=8, finetune.lora_rank=8"
     gain = 1 - statistics.mean(rows, leaderboard.PAINTER, "reciprocal_rank").mean
     assert line["against `tiny`"].startswith(f"{gain:.3f} [0.")
     with pytest.raises(InputError, match="An entry needs 78 pictures, and this one has 77 of them"):
