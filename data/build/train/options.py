@@ -35,7 +35,7 @@ def options(doc: str, *, minutes: float, batch_size: int, gpu_batch_size: int | 
     add(
         "--compile",
         action="store_true",
-        help="of the U-Nets: compile the training step (worth its minute on a GPU, not on a CPU)",
+        help="of the U-Nets: compile the training step, which pays on a GPU (a minute or two, then from a cache)",
     )
     add("--work", type=Path, default=HERE / "work", help="folder of checkpoints and logs")
     add("--tiny", type=Path, default=HERE.parent / "tiny", help="folder of the finished models")
