@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -269,3 +271,21 @@ def test_what_the_judge_sees_is_compared_with_what_was_asked():
     seen = {"class_noun": "mug", "color": "white", "pattern": "checked", "palette": {"white", "red"}}
     assert tries.answers(order, seen) == {"class": True, "color": True, "pattern": False, "color2": True}
     assert not tries.answers(order, seen | {"class_noun": judge.REJECTED})["class"]
+
+
+def test_the_judge_is_trained_once_and_then_loaded(tmp_path):
+    rng, box = np.random.default_rng(0), [30, 40, 90, 100]
+    mask = np.zeros((4, 128, 128), np.uint8)
+    mask[:, 40:100, 30:90] = 255
+    meta = {"class_noun": "mug", "color": "red", "color2": None, "pattern": "plain", "kind": "scene", "box": box}
+    (tmp_path / "train").mkdir()
+    np.savez(
+        tmp_path / "train/shard-00000.npz",
+        image=rng.integers(0, 256, (4, 128, 128, 3), np.uint8),
+        mask=mask,
+        meta=np.array(json.dumps([meta | {"product": product} for product in range(4)])),
+    )
+    trained = judge.load(tmp_path / "train", tmp_path, steps=1)
+    loaded = judge.load(tmp_path / "nowhere", tmp_path)
+    for one, other in zip(trained.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(one, other)

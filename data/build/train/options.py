@@ -39,17 +39,17 @@ def options(doc: str, *, minutes: float, batch_size: int, gpu_batch_size: int | 
     )
     add("--work", type=Path, default=HERE / "work", help="folder of checkpoints and logs")
     add("--tiny", type=Path, default=HERE.parent / "tiny", help="folder of the finished models")
-    parser.set_defaults(default_minutes=minutes, same_shapes=True)
+    parser.set_defaults(default_minutes=minutes)
     return parser
 
 
-def prepare(args: argparse.Namespace) -> None:
+def prepare(args: argparse.Namespace, same_shapes: bool = True) -> None:
     """Fill in the default time budget when neither --minutes nor --steps was given; set the number of threads."""
     if args.minutes is None and args.steps is None:
         args.minutes = args.default_minutes
     if args.threads:
         torch.set_num_threads(args.threads)
-    torch.backends.cudnn.benchmark = args.same_shapes  # it tries out every new shape anew
+    torch.backends.cudnn.benchmark = same_shapes  # it tries out every new shape anew
 
 
 @contextlib.contextmanager

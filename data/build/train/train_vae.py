@@ -135,7 +135,6 @@ def main() -> None:
     )
     parser.add_argument("--on-product", type=float, default=0.75, help="share of crops centred in the product's box")
     parser.add_argument("--product-weight", type=float, default=2.0, help="extra weight of product pixels in the loss")
-    parser.set_defaults(same_shapes=False)  # resized latents have many
     args = parser.parse_args()
     recent: dict[bool, float | None] = {False: None, True: None}
     data = Trainset(args.data)
@@ -163,6 +162,7 @@ def main() -> None:
         lr=4e-4 if args.init else 1e-3,
         ema=0.998,
         weight_decay=0.0,
+        same_shapes=False,  # resized latents have many
         grid_fn=lambda m: grid(m, data, np.random.default_rng(1)),
     )
     if done:

@@ -33,10 +33,11 @@ def train(model, loss_fn, name: str, args, *, ema: float | tuple[float, ...] = 0
     `loss_fn(model, rng, progress)` returns (loss, dict of floats to log); `rng` is a NumPy generator fresh for the
     step. With `batches(step)`, which gives an iterator over batches from that step on, it gets the next batch as a
     fourth argument. With several EMA lengths, `choose(model)` gives a number for each, and the EMA with the lowest is
-    taken. The other settings are those of `Run.loop`. Return whether there is something to export: not in a second
-    process, and not when the run was finished and exported before.
+    taken. `same_shapes=False` says that shapes change from step to step. The other settings are those of `Run.loop`.
+    Return whether there is something to export: not in a second process, and not when the run was finished and exported
+    before.
     """
-    prepare(args)
+    prepare(args, settings.pop("same_shapes", True))
     run = Run(
         Path(args.work) / name,
         model,
