@@ -49,7 +49,7 @@ def prepare(args: argparse.Namespace, same_shapes: bool = True) -> None:
         args.minutes = args.default_minutes
     if args.threads:
         torch.set_num_threads(args.threads)
-    torch.backends.cudnn.benchmark = same_shapes  # it tries out every new shape anew
+    torch.backends.cudnn.benchmark = same_shapes  # it tries out each new shape
 
 
 @contextlib.contextmanager
