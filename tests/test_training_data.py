@@ -225,6 +225,8 @@ def test_the_plan_of_the_family_keeps_to_its_time_and_order(init):
     assert order.index("vae") < order.index("unet") < order.index("pbe") < order.index("measure")
     longest = [max(float(words[2]) if "--minutes" in words else 0 for words in stage.values()) for stage in stages]
     assert sum(longest) == pytest.approx(100)
+    unets = [words for stage in stages for words in stage.values() if words[0] == "train.train_unet"]
+    assert unets and all("--tune-text" in words for words in unets)  # as the committed family was trained
 
 
 def test_clipseg_is_trained_on_the_logits_of_the_library_with_its_vision_tower():
@@ -252,6 +254,19 @@ def test_a_part_of_a_product_becomes_white_and_nothing_far_from_it_changes():
         assert 0.05 < turned.sum() / mask.sum() < 0.8
     black = train_clipseg.whiten(torch.full((3, 32, 32), -1.0), mask, np.random.default_rng(0))
     assert black.isfinite().all()
+
+
+def test_a_haze_keeps_the_product_and_hides_what_is_around_it():
+    image, mask = torch.zeros(3, 64, 64), torch.zeros(64, 64)
+    image[:, :, ::4] = -1  # a wall with stripes
+    image[:, 16:48, 16:48] = torch.tensor([-1.0, -1.0, 0.6])[:, None, None]
+    mask[16:48, 16:48] = 1
+    for seed in range(8):
+        hazy = train_clipseg.haze(image, mask, np.random.default_rng(seed))
+        assert torch.allclose(hazy[:, 22:42, 22:42], image[:, 22:42, 22:42], atol=1e-5)
+        wall = hazy[:, 26:38, :10]
+        assert wall.std(2).max() < 0.1 < image[:, 26:38, :10].std(2).max()
+        assert wall.mean() > image[:, 26:38, :10].mean() - 0.05
 
 
 def test_an_outline_counts_by_its_form_alone():

@@ -37,10 +37,10 @@ def plan(minutes: float, init: Path | None) -> list[dict[str, list[str]]]:
     ]
     stages[0]["tokens"] = ["train.tokens"]
     if init:
-        stages[1]["unet"] = step("unet", 0.6, *start("inpainting/unet"))
+        stages[1]["unet"] = step("unet", 0.6, "--tune-text", *start("inpainting/unet"))
     else:
-        stages[1]["unet-64"] = step("unet", 0.2, "--resolution", "64")
-        stages.insert(2, {"unet": step("unet", 0.4, "--init-run", "unet-64")})
+        stages[1]["unet-64"] = step("unet", 0.2, "--tune-text", "--resolution", "64")
+        stages.insert(2, {"unet": step("unet", 0.4, "--tune-text", "--init-run", "unet-64")})
     return stages
 
 

@@ -26,7 +26,8 @@ from .trainer import exported, train
 from .trainset import CLASSES, Trainset, crops, square
 
 SIDE = 256  # of the pictures, in pixels
-WHITENED = {"catalog": 0.7, "scene": 0.2}  # share of the products, by the kind of picture
+WHITENED = {"catalog": 0.7, "scene": 0.4}  # share of the products, by the kind of picture
+HAZED = {"catalog": 0.0, "scene": 0.5}  # share of the pictures
 TEMPLATES = ("{noun}", "a {noun}", "a photo of a {noun}", "a {color} {noun}")
 
 
@@ -79,6 +80,8 @@ def batch(data: Trainset, count: int, rng) -> tuple[torch.Tensor, torch.Tensor, 
             masks[row] = 0
         elif rng.random() < WHITENED[data.metas[i]["kind"]]:
             stack[row, :3] = whiten(stack[row, :3], masks[row], rng)
+        if rng.random() < HAZED[data.metas[i]["kind"]]:
+            stack[row, :3] = haze(stack[row, :3], stack[row, 3], rng)
         prompts.append(str(rng.choice(TEMPLATES)).format(noun=noun, color=data.metas[i]["color"]))
     return stack[:, :3].to(DEVICE), masks.to(DEVICE), prompts
 
@@ -113,6 +116,25 @@ def whiten(image: torch.Tensor, mask: torch.Tensor, rng) -> torch.Tensor:
     outside = 1 - F.max_pool2d(mask[None], 5, 1, 2)
     around = F.avg_pool2d(image * outside, 9, 1, 4) / F.avg_pool2d(outside, 9, 1, 4).clamp(min=1e-3)
     return torch.where(rim & product, white * 2 - 1, torch.where(rim, around, image))
+
+
+def haze(image: torch.Tensor, mask: torch.Tensor, rng) -> torch.Tensor:
+    """Blur and bleach what is around a product, and soften the product: so a small model paints it.
+
+    CLIPSeg finds the product in paintings, too: what it overlooks there is not pasted into the photo.
+
+    Args:
+        image: (3, H, W) in [-1, 1].
+        mask: (H, W) in [0, 1], the product.
+    """
+    outside = 1 - F.max_pool2d(mask[None], 5, 1, 2)
+    radius = int(rng.integers(5, 20))
+    blur = {"kernel_size": 2 * radius + 1, "stride": 1, "padding": radius}
+    around = F.avg_pool2d(image * outside, **blur) / F.avg_pool2d(outside, **blur).clamp(min=1e-3)
+    pale = around.lerp(torch.full_like(around, rng.uniform(0.5, 1)), float(rng.uniform(0, 0.7)))
+    soft = int(rng.integers(1, 4))
+    product, where = (F.avg_pool2d(part, 2 * soft + 1, 1, soft) for part in (image, mask[None]))
+    return pale.lerp(product, where)
 
 
 def predict(model, images: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
