@@ -41,8 +41,8 @@ MODELS = {
         "figures": ("clipseg_", "decorated_clipseg_"),
         "what": "Finds the product that a class noun names and returns a mask of 256 x 256. Its text tower is that of "
         "`../clip`. The vision tower starts as that of `../clip` and is trained with the decoder.",
-        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing, and white parts on white paper may lack "
-        "a piece. A patterned rug may be taken along, and now and then most of a product is overlooked.",
+        "fails": "Thin parts (chair legs, lamp stems) come out broad or missing, and white parts on white paper may "
+        "lack a piece. A patterned rug may be taken along, and now and then most of a product is overlooked.",
         "pictures": {"clipseg": "The held-out pictures with the worst masks, for a threshold of 0.5."},
     },
     "inpainting": {
