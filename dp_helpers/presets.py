@@ -46,6 +46,7 @@ class Segment:
     threshold: float = 0.3  # of the sigmoid, 0 to 1
     smooth: float = 0.01  # standard deviation of the Gaussian
     grow: float = 0.02  # how far the mask is grown at the end
+    edges: float = 0.0  # how closely masks follow the photo's edges, 0: not at all; see segment.follow_edges
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ _RULES = [
     ("segment", "prompts", "a list of at least one prompt", bool),
     ("segment", "threshold", "between 0 and 1, neither of them included", lambda value: 0 < value < 1),
     ("segment", "smooth grow", *_SHARE),
+    ("segment", "edges", *_NOT_NEGATIVE),
     ("masks", "around object_grow", *_SHARE),
     ("masks", "rectangle ellipse object full", *_NOT_NEGATIVE),
     ("finetune", "steps gradient_accumulation_steps views checkpoints_total_limit text_encoder_stop_step", *_COUNT),

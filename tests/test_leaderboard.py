@@ -74,9 +74,9 @@ def test_the_command_prints_the_row(rows, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "run", run)
     monkeypatch.setattr(report, "write_report", lambda *arguments: tmp_path / "report.md")
     words = ["evaluate", "--out", str(tmp_path / "out"), "--leaderboard", "mine"]
-    assert main([*words, "--set", "finetune.learning_rate=2e-4"]) == 0
+    assert main([*words, "--set", "finetune.learning_rate=3e-4"]) == 0
     assert asked == {"makers": ["dreampaint"], "pairs": 26, "seeds": [0, 1, 2]}
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line.startswith("| mine | ") and line.endswith(" | finetune.learning_rate=0.0002 |")
+    assert line.startswith("| mine | ") and line.endswith(" | finetune.learning_rate=0.0003 |")
     assert main([*words, "--quick"]) == 2 and "leave out --quick" in capsys.readouterr().err
     assert main([*words, "--steps", "500"]) == 2 and "shows 2000 photos" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dp_helpers import segment
+from dp_helpers import presets, segment
 from dp_helpers.errors import InputError
 
 
@@ -52,7 +52,7 @@ def test_every_mask_is_that_of_its_photo(preset, half_masked, monkeypatch):
 def test_a_map_becomes_a_mask(preset):
     probability = torch.zeros(16, 16)
     probability[4:12, 6:10] = 1
-    left, top, right, bottom = segment.to_mask(probability, (64, 64), preset).getbbox()
+    left, top, right, bottom = segment.to_mask(probability, Image.new("RGB", (64, 64)), preset).getbbox()
     grown = round(preset.segment.grow * 64)
     assert abs(left - (24 - grown)) <= 2 and abs(right - (40 + grown)) <= 2
     assert abs(top - (16 - grown)) <= 2 and abs(bottom - (48 + grown)) <= 2
@@ -65,5 +65,38 @@ def test_nothing_found_names_the_photo_and_the_way_out(preset, half_masked, monk
 
 
 def test_a_photo_of_nothing_but_product(preset):
-    assert segment.to_mask(torch.ones(8, 8), (40, 40), preset).getbbox() == (0, 0, 40, 40)
-    assert isinstance(segment.to_mask(torch.zeros(8, 8), (40, 40), preset), Image.Image)
+    photo = Image.new("RGB", (40, 40))
+    assert segment.to_mask(torch.ones(8, 8), photo, preset).getbbox() == (0, 0, 40, 40)
+    assert isinstance(segment.to_mask(torch.zeros(8, 8), photo, preset), Image.Image)
+
+
+@pytest.fixture
+def red_square():
+    """A photo of a red square on paper, and a map that is sure of its middle alone, and of the paper far from it."""
+    photo = Image.new("RGB", (96, 96), (240, 240, 240))
+    photo.paste((200, 30, 30), (24, 32, 72, 64))
+    probability = torch.full((96, 96), 0.3)
+    probability[44:52, 40:56] = 0.99
+    probability[:8], probability[-8:], probability[:, :8], probability[:, -8:] = 0, 0, 0, 0
+    return photo, probability
+
+
+def test_masks_follow_the_edges_of_the_photo(preset, red_square):
+    photo, probability = red_square
+    exact = presets.change(preset, segment={"smooth": 0.0, "grow": 0.0, "edges": 3e4})
+    assert segment.to_mask(probability, photo, exact).getbbox() == (24, 32, 72, 64)
+    without = presets.change(exact, segment={"edges": 0.0, "threshold": 0.2})
+    assert segment.to_mask(probability, photo, without).getbbox() == (8, 8, 88, 88)
+
+
+def test_a_large_photo_has_a_mask_of_its_own_size(preset, red_square):
+    photo, probability = red_square
+    exact = presets.change(preset, segment={"smooth": 0.0, "grow": 0.0, "edges": 3e4})
+    mask = segment.to_mask(probability, photo.resize((960, 960)), exact)
+    assert mask.size == (960, 960) and np.abs(np.subtract(mask.getbbox(), (240, 320, 720, 640))).max() <= 10
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_without_sure_pixels_of_both_kinds_the_map_stays(red_square, value):
+    probability = torch.full((8, 8), value)
+    assert segment.follow_edges(probability, red_square[0], 3e4) is probability

@@ -203,7 +203,7 @@ def _find(item: catalog.Item, index: int, preset: Preset) -> Image.Image:
     photo, own = item.photos[index], item.own_masks[index]
     if own is not None:
         return own
-    return segment.to_mask(segment.probability_maps([photo], item.class_noun, preset)[0], photo.size, preset)
+    return segment.to_mask(segment.probability_maps([photo], item.class_noun, preset)[0], photo, preset)
 
 
 def _unpack(archive: Path, folder: Path) -> None:
