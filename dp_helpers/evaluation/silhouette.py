@@ -34,7 +34,7 @@ def silhouette(image: Image.Image, mask: Image.Image, class_noun: str, preset: P
     """
     box = square_around(masks.without_specks(mask).getbbox(), image.size, preset.inpaint.crop_scale)
     square = cut(image, box)
-    exact = presets.change(preset, segment={"grow": 0.0})
+    exact = presets.change(preset, segment={"grow": 0.0, "edges": 0.0})  # a room has edges of its own
     found = to_mask(probability_maps([square], class_noun, preset)[0], square, exact)
     whole = Image.new("L", image.size, 0)
     whole.paste(found, box[:2])
