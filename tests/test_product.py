@@ -108,7 +108,7 @@ def test_what_is_missing_is_told(panel, noun, files, words):
 
 
 def test_where_nothing_is_found_the_reader_paints(panel, preset, monkeypatch):
-    monkeypatch.setattr(segment, "to_mask", lambda probability, size, preset: Image.new("L", size, 0))
+    monkeypatch.setattr(segment, "to_mask", lambda probability, photo, preset: Image.new("L", photo.size, 0))
     send(panel.drop, PHOTOS)
     find(panel)
     assert "Nothing was found on photo 1, photo 2, photo 3" in panel.find.status.value
