@@ -25,8 +25,9 @@ setup: .venv/.stamp
 demo: .venv/.stamp
 	@$(PY) -m dp_helpers demo --out $(OUT)
 
+# As many tests at once as there are cores, but at most 4: a lesson can take 1 GB of memory.
 test: .venv/.stamp
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 notebooks: address
 	@$(PY) notebooks/execute.py $(LESSONS)

@@ -7,7 +7,7 @@ import tomllib
 from dp_helpers import files
 
 ROOT = files.find_data().parent
-ONLY_FOR_TESTS = {"hypothesis", "nbclient", "nbformat", "pytest", "playwright", "ruff"}
+ONLY_FOR_TESTS = {"hypothesis", "nbclient", "nbformat", "pytest", "pytest-xdist", "playwright", "ruff"}
 
 
 def pins(name: str) -> dict[str, str]:
