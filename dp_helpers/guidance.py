@@ -3,7 +3,8 @@
 Classifier-free guidance (arXiv 2207.12598) leads away from the model's own prediction for the empty prompt. A model
 that was fine-tuned on one product paints the product for any prompt, so the two predictions hardly differ. Autoguidance
 (arXiv 2406.02507) leads away from a weaker model instead. Here that is the base model, which does not know the product.
-It may stop early, because it helps most where shapes are decided (arXiv 2404.07724 on classifier-free guidance).
+It may act in an interval of the timesteps only (arXiv 2404.07724 on classifier-free guidance): at high noise it can
+blow up one part of the product, and at low noise it frays edges.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def away_from(
 ) -> Iterator[None]:
     """Add autoguidance to what the pipeline's U-Net predicts for a prompt, on top of classifier-free guidance.
 
-    Each prediction moves by ``autoguidance_scale`` - 1 times its difference to the base model's, while at least the
-    share ``autoguidance_stop`` of the scheduler's timesteps is left.
+    Each prediction moves by ``autoguidance_scale`` - 1 times its difference to the base model's, where its timestep is
+    inside ``autoguidance_interval``, as a share of the scheduler's timesteps.
 
     Args:
         base: the base model. None: nothing changes.
@@ -60,7 +61,7 @@ def away_from(
     if base is None or settings.autoguidance_scale == 1:
         yield
         return
-    last = settings.autoguidance_stop * pipe.scheduler.config.num_train_timesteps
+    low, high = (share * pipe.scheduler.config.num_train_timesteps for share in settings.autoguidance_interval)
     doubled = settings.guidance_scale > 1  # as the pipeline decides
     weight = (settings.autoguidance_scale - 1) / (settings.guidance_scale if doubled else 1)  # the pipeline multiplies
     with torch.no_grad():
@@ -68,7 +69,7 @@ def away_from(
 
     def push(_unet, args: tuple, output: tuple) -> tuple[torch.Tensor] | None:
         sample, timestep = args
-        if timestep < last:
+        if not low <= timestep <= high:
             return None
         others, strong = output[0].chunk(2) if doubled else (output[0][:0], output[0])
         weak = base.unet(sample[-len(strong) :], timestep, encoder_hidden_states=states, return_dict=False)[0]

@@ -24,7 +24,9 @@ CLOSE = (0.05, 0.25)  # the same, blurred: the product or next to it
 VIVID = (22, 38)  # chroma of the painting
 CHANGED = (12, 25)  # distance of painting and photo in a* and b*
 DARKER = (10, 35)  # lightness of the photo minus that of the painting
-SOLID = 0.4  # what such values enclose is product, too
+SOLID = 0.4  # what such values enclose is product, too,
+ENCLOSED = 0.2  # if ClipSeg's mean probability there is as high; else it is a hole, such as that of a handle
+SPECK = 0.05  # a part smaller than this share of the largest one is left out
 
 
 def product_matte(painted: Image.Image, before: Image.Image, class_noun: str, preset: Preset) -> Image.Image:
@@ -49,12 +51,24 @@ def product_matte(painted: Image.Image, before: Image.Image, class_noun: str, pr
     light_before, *chroma_before = np.moveaxis(rgb2lab(np.asarray(before)), -1, 0)
     vivid = _above(np.hypot(*chroma), VIVID) * _above(np.hypot(*np.subtract(chroma, chroma_before)), CHANGED)
     close = _above(ndimage.gaussian_filter(now, painted.width / 64), CLOSE)
-    matte = np.max(
-        [_above(now, FOUND), _above(old, REPLACED), vivid, close * _above(light_before - lightness, DARKER)], 0
-    )
-    matte = np.maximum(matte, ndimage.binary_fill_holes(matte > SOLID) & (matte <= SOLID))
+    product = np.max([_above(now, FOUND), vivid, close * _above(light_before - lightness, DARKER)], 0)
+    matte = _without_holes(np.maximum(_without_specks(product), _above(old, REPLACED)), now)
     soft = ndimage.gaussian_filter(matte, painted.width / 180)
     return Image.fromarray((soft * 255).round().astype(np.uint8))
+
+
+def _without_specks(matte: np.ndarray) -> np.ndarray:
+    """Return the matte without the parts that are small beside its largest one: blots of the surroundings."""
+    parts, count = ndimage.label(matte > SOLID / 2)
+    areas = ndimage.sum_labels(matte, parts, np.arange(count + 1))
+    return matte * (areas >= SPECK * areas.max())[parts]
+
+
+def _without_holes(matte: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Fill the holes of a matte that may be product."""
+    holes, count = ndimage.label(ndimage.binary_fill_holes(matte > SOLID) & (matte <= SOLID))
+    means = ndimage.mean(probability, holes, np.arange(1, count + 1))
+    return np.maximum(matte, np.isin(holes, 1 + np.flatnonzero(np.asarray(means) >= ENCLOSED)))
 
 
 def _above(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

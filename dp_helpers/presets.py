@@ -108,7 +108,7 @@ class Inpaint:
 
     guidance_scale: float = 10.0
     autoguidance_scale: float = 1.0  # how far to lead away from the base model, 1: not at all; see guidance.py
-    autoguidance_stop: float = 0.8  # it stops when this share of the timesteps is left
+    autoguidance_interval: tuple[float, float] = (0.0, 1.0)  # it acts between these shares of the timesteps
     num_inference_steps: int = 50
     strength: float = 1.0
     eta: float = 0.0  # share of the noise that DDIM (arXiv 2010.02502) draws again in each step; others ignore it
@@ -182,9 +182,8 @@ def change(preset: Preset, **changes: Any) -> Preset:
     return _checked(replace(preset, **values), "")
 
 
-_SHARE = ("between 0 and 1", lambda value: 0 <= value <= 1)
+_SHARE, _NOT_NEGATIVE = ("between 0 and 1", lambda value: 0 <= value <= 1), ("0 or more", lambda value: value >= 0)
 _COUNT, _SIZE = ("at least 1", lambda value: value >= 1), ("between 1 and 4096", range(1, 4097).__contains__)
-_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 
 # What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
@@ -219,7 +218,8 @@ _RULES = [
     ("inpaint", "guidance_scale", "between 0 and 100", lambda value: 0 <= value <= 100),
     ("inpaint", "autoguidance_scale", "between 1 and 100", lambda value: 1 <= value <= 100),
     ("inpaint", "lora_scale", *_NOT_NEGATIVE),
-    ("inpaint", "feather autoguidance_stop", *_SHARE),
+    ("inpaint", "autoguidance_interval", "two shares, the smaller first", lambda two: 0 <= two[0] <= two[1] <= 1),
+    ("inpaint", "feather", *_SHARE),
     ("inpaint", "paste", "mask or product", ("mask", "product").__contains__),
     ("inpaint", "strength", "greater than 0 and at most 1", lambda value: 0 < value <= 1),
     # At 1 DDIM takes the root of a rounding error below zero if its last timestep is pure noise: diffusers#5969.

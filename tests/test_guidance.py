@@ -27,9 +27,7 @@ def tuned(preset):
 def test_the_result_is_that_of_the_formula(tuned, preset, scale, halves):
     """Classifier-free guidance plus 4 - 1 times the difference to the base model, by plain calls."""
     pipe, base = tuned.pipe, inpaint.load_painter(preset, device="cpu").pipe
-    settings = presets.change(
-        preset, inpaint={"guidance_scale": scale, "autoguidance_scale": 4.0, "autoguidance_stop": 0.0}
-    ).inpaint
+    settings = presets.change(preset, inpaint={"guidance_scale": scale, "autoguidance_scale": 4.0}).inpaint
     sample, ids = torch.randn(1, 9, 16, 16), models.tokenize(pipe.tokenizer, ["", "a sks mug"])
     with torch.no_grad():
         states = pipe.text_encoder(ids)[0]
@@ -47,17 +45,17 @@ def test_the_result_is_that_of_the_formula(tuned, preset, scale, halves):
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_it_stops_at_its_share_of_the_timesteps(tuned, preset):
-    settings = presets.change(preset, inpaint={"autoguidance_scale": 4.0, "autoguidance_stop": 0.8}).inpaint
+def test_it_acts_inside_its_interval_of_the_timesteps(tuned, preset):
+    settings = presets.change(preset, inpaint={"autoguidance_scale": 4.0, "autoguidance_interval": (0.3, 0.8)}).inpaint
     states = torch.randn(2, 12, tuned.pipe.unet.config.cross_attention_dim)
     sample, call = torch.randn(2, 9, 16, 16), {"encoder_hidden_states": states, "return_dict": False}
     changed = {}
-    for timestep in (799, 800):
+    for timestep in (299, 300, 800, 801):
         with torch.no_grad():
             plain = tuned.pipe.unet(sample, timestep, **call)[0]
             with guidance.away_from(tuned.base, tuned.pipe, "a sks mug", settings):
                 changed[timestep] = not torch.equal(tuned.pipe.unet(sample, timestep, **call)[0], plain)
-    assert changed == {799: False, 800: True}
+    assert changed == {299: False, 300: True, 800: True, 801: False}
 
 
 def test_a_painting_that_is_stopped_leaves_the_pipeline_as_it_was(tuned, photo, mask):

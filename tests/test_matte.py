@@ -54,14 +54,28 @@ def test_an_old_product_of_the_class_is_covered(tiny):
     assert shirt.mean() > 0.05 and found[shirt].mean() > 250
 
 
-def test_what_the_product_encloses_is_taken(tiny, monkeypatch):
+@pytest.mark.parametrize(("inside", "taken"), [(0.0, 0), (0.22, 255)], ids=["a handle's hole", "a pale emblem"])
+def test_what_the_product_encloses_is_taken_unless_it_is_a_hole(inside, taken, tiny, monkeypatch):
     ring = np.zeros((32, 32), np.float32)
     ring[8:24, 8:24] = 1
-    ring[13:19, 13:19] = 0
-    monkeypatch.setattr(segment, "probability_maps", lambda *_: torch.from_numpy(np.stack([ring, 0 * ring])))
+    ring[13:19, 13:19] = inside
+    found = matte_of(ring, tiny, monkeypatch)
+    assert found[16, 16] == taken and found[2, 2] == 0 and found[10, 10] == 255
+
+
+def test_a_speck_far_from_the_product_is_left_out(tiny, monkeypatch):
+    parts = np.zeros((32, 32), np.float32)
+    parts[8:28, 2:20] = parts[4:16, 24:28] = parts[26:29, 26:29] = 1
+    found = matte_of(parts, tiny, monkeypatch)
+    assert found[18, 10] == found[10, 26] == 255 and found[27, 27] == 0
+
+
+def matte_of(probability, tiny, monkeypatch):
+    """Return the matte of a grey painting in which ClipSeg finds this, and nothing in the photo."""
+    maps = torch.from_numpy(np.stack([probability, 0 * probability]))
+    monkeypatch.setattr(segment, "probability_maps", lambda *_: maps)
     grey = Image.new("RGB", (32, 32), "grey")
-    found = np.asarray(matte.product_matte(grey, grey, "mug", tiny))
-    assert found[16, 16] == 255 and found[2, 2] == 0
+    return np.asarray(matte.product_matte(grey, grey, "mug", tiny))
 
 
 def test_only_the_matte_is_pasted(painter, photo, mask):
