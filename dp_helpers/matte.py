@@ -58,14 +58,14 @@ def product_matte(painted: Image.Image, before: Image.Image, class_noun: str, pr
 
 
 def _without_specks(matte: np.ndarray) -> np.ndarray:
-    """Return the matte without the parts that are small beside its largest one: blots of the surroundings."""
+    """Return the matte without what is faint, and without parts much smaller than its largest one."""
     parts, count = ndimage.label(matte > SOLID / 2)
-    areas = ndimage.sum_labels(matte, parts, np.arange(count + 1))
-    return matte * (areas >= SPECK * areas.max())[parts]
+    areas = np.append(0, ndimage.sum_labels(matte, parts, np.arange(1, count + 1)))  # label 0 is no part
+    return matte * ((areas > 0) & (areas >= SPECK * areas.max()))[parts]
 
 
 def _without_holes(matte: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Fill the holes of a matte that may be product."""
+    """Return the matte with those holes filled that may be product by ClipSeg's probability."""
     holes, count = ndimage.label(ndimage.binary_fill_holes(matte > SOLID) & (matte <= SOLID))
     means = ndimage.mean(probability, holes, np.arange(1, count + 1))
     return np.maximum(matte, np.isin(holes, 1 + np.flatnonzero(np.asarray(means) >= ENCLOSED)))

@@ -70,6 +70,13 @@ def test_a_speck_far_from_the_product_is_left_out(tiny, monkeypatch):
     assert found[18, 10] == found[10, 26] == 255 and found[27, 27] == 0
 
 
+def test_a_large_faint_area_neither_stays_nor_hides_the_product(tiny, monkeypatch):
+    faint = np.full((32, 32), 0.3, np.float32)
+    faint[14:17, 14:17] = 1
+    found = matte_of(faint, tiny, monkeypatch)
+    assert found[15, 15] == 255 and found[4, 4] == 0
+
+
 def matte_of(probability, tiny, monkeypatch):
     """Return the matte of a grey painting in which ClipSeg finds this, and nothing in the photo."""
     maps = torch.from_numpy(np.stack([probability, 0 * probability]))
