@@ -52,7 +52,7 @@ def product_matte(painted: Image.Image, before: Image.Image, class_noun: str, pr
     vivid = _above(np.hypot(*chroma), VIVID) * _above(np.hypot(*np.subtract(chroma, chroma_before)), CHANGED)
     close = _above(ndimage.gaussian_filter(now, painted.width / 64), CLOSE)
     product = np.max([_above(now, FOUND), vivid, close * _above(light_before - lightness, DARKER)], 0)
-    matte = _without_holes(np.maximum(_without_specks(product), _above(old, REPLACED)), now)
+    matte = _filled(np.maximum(_without_specks(product), _above(old, REPLACED)), now)
     soft = ndimage.gaussian_filter(matte, painted.width / 180)
     return Image.fromarray((soft * 255).round().astype(np.uint8))
 
@@ -64,11 +64,11 @@ def _without_specks(matte: np.ndarray) -> np.ndarray:
     return matte * ((areas > 0) & (areas >= SPECK * areas.max()))[parts]
 
 
-def _without_holes(matte: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def _filled(matte: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return the matte with those holes filled that may be product by ClipSeg's probability."""
     holes, count = ndimage.label(ndimage.binary_fill_holes(matte > SOLID) & (matte <= SOLID))
     means = ndimage.mean(probability, holes, np.arange(1, count + 1))
-    return np.maximum(matte, np.isin(holes, 1 + np.flatnonzero(np.asarray(means) >= ENCLOSED)))
+    return np.maximum(matte, np.isin(holes, 1 + np.flatnonzero(means >= ENCLOSED)))
 
 
 def _above(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
