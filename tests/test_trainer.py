@@ -112,6 +112,14 @@ def test_rows_logged_after_the_last_state_are_forgotten(tmp_path):
     assert [row.split(",")[0] for row in log.read_text().splitlines()] == ["step", "4", "8", "12"]
 
 
+def test_samples_are_counted_when_the_batch_changes_on_the_way(tmp_path):
+    with pytest.raises(SystemExit, match="goes on from here"):
+        run(tmp_path, kill_at=4)
+    run(tmp_path, line="--steps 12 --batch-size 8")
+    rows = (tmp_path / "line/log.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["4", "16"], ["8", "48"], ["12", "80"]]
+
+
 TEAM = """
 import sys, torch
 from data.build.train import options, trainer

@@ -1,8 +1,8 @@
 """The trainer shared by all recipes: AdamW, warm-up and cosine decay, EMA, CSV log, picture grids, resumable.
 
-A run is kept in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights, EMAs, optimizer, step, seconds).
-Kill it whenever you like; the same command goes on from the last state. Every step draws its random numbers from (seed,
-step), so an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget),
+A run is kept in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights, EMAs, optimizer, and the counts of
+steps, samples and seconds). Kill it whenever you like; the same command goes on from the last state. Every step draws
+its random numbers from (seed, step), so an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget),
 so that a run given `--minutes` ends its decay on time. Batch size and precision follow the device.
 
 `torchrun --nproc-per-node 2 -m data.build.train.train_unet ... --threads 1` lets two processes share a step.
@@ -75,7 +75,7 @@ class Run:
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
         self.averages = [EMAModel(self.weights, decay=length, foreach=True) for length in lengths]
-        self.step, self.seconds, self.finished, self.stop = 0, 0.0, False, False
+        self.step, self.samples, self.seconds, self.finished, self.stop = 0, 0, 0.0, False, False
         if args.again and not args.export_now and RANK == 0:
             for old in [*folder.glob("state.*"), folder / "log.csv", folder / "exported", *folder.glob("grid-*.png")]:
                 old.unlink(missing_ok=True)
@@ -91,7 +91,8 @@ class Run:
             average.load_state_dict(kept)
         if "optimizer" in state:
             self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.finished = state["step"], state["seconds"], state["finished"]
+        self.step, self.samples = state["step"], state["samples"]
+        self.seconds, self.finished = state["seconds"], state["finished"]
         print(f"{self.folder.name}: at step {self.step} after {self.seconds / 60:.1f} min", file=sys.stderr)
         path = self.folder / "log.csv"
         if path.exists() and RANK == 0:
@@ -107,6 +108,7 @@ class Run:
             "model": self.model.state_dict(),
             "emas": [average.state_dict() for average in self.averages],
             "step": self.step,
+            "samples": self.samples,
             "seconds": self.seconds,
             "finished": self.finished,
         }
@@ -200,6 +202,7 @@ class Run:
         for average in self.averages:
             average.step(self.weights)
         self.step += 1
+        self.samples += self.args.batch_size * PROCESSES
         return loss.detach(), extras
 
     def _check(self, losses: list[torch.Tensor]) -> None:
@@ -212,7 +215,7 @@ class Run:
     def _log(self, loss: float, rate: float, speed: float, extras: dict) -> None:
         row = {
             "step": self.step,
-            "samples": self.step * self.args.batch_size * PROCESSES,
+            "samples": self.samples,
             "seconds": round(self.seconds, 1),
             "loss": round(loss, 5),
             "lr": f"{rate:.3g}",
