@@ -2,8 +2,9 @@
 
 A run is kept in `work/NAME/`: `log.csv`, `grid-STEP.png`, and `state.pt` (weights, EMAs, optimizer, and the counts of
 steps, samples and seconds). Kill it whenever you like; the same command goes on from the last state. Every step draws
-its random numbers from (seed, step), so an interrupted run sees the same ones. The learning rate follows progress = max(step/steps, seconds/budget),
-so that a run given `--minutes` ends its decay on time. Batch size and precision follow the device.
+its random numbers from (seed, step), so an interrupted run sees the same ones. The learning rate follows progress =
+max(step/steps, seconds/budget), so that a run given `--minutes` ends its decay on time. Batch size and precision follow
+the device.
 
 `torchrun --nproc-per-node 2 -m data.build.train.train_unet ... --threads 1` lets two processes share a step.
 """
