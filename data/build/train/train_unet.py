@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--name", help="folder of the run in --work (default: unet-RESOLUTION)")
     parser.add_argument("--only-unet", action="store_true", help="export the U-Net alone, to the run's folder")
     parser.add_argument(
-        "--tune-text", action="store_true", help="train the text tower as well: that next to --init, or the family's"
+        "--tune-text", action="store_true", help="train the text tower as well (that next to --init, or the family's)"
     )
     parser.add_argument("--init-run", metavar="NAME", help="start from the U-Net of a finished run in --work")
     args = parser.parse_args()
@@ -165,7 +165,7 @@ def main() -> None:
     vae.requires_grad_(False).to(memory_format=torch.channels_last)
     tokenizer, scheduler = build(), DDIMScheduler(**SCHEDULER)
     start = args.init.parent if args.init else args.tiny / "inpainting"
-    if args.tune_text and (start / "text_encoder").is_dir():
+    if (args.init or args.tune_text) and (start / "text_encoder").is_dir():
         text_encoder = text_tower(start / "text_encoder", start / "tokenizer", tokenizer)
     else:
         text_encoder = text_tower(args.tiny / "clip", args.tiny / "clip", tokenizer)
