@@ -103,6 +103,11 @@ def test_what_a_spreadsheet_saves_is_read(study):
     assert raters.merge(study, [path]) == wanted
 
 
+def test_empty_lines_and_a_name_in_the_first_line_only_are_read(study):
+    path = write(study, [f"{study.name},anna,01,2,3", f"{study.name},,02,1,", ",,,,"])
+    assert raters.merge(study, [path]) == {"anna": {"01": {"similarity": 2, "harmony": 3}, "02": {"similarity": 1}}}
+
+
 def test_the_same_rating_twice_counts_once(study):
     path = write(study, [f"{study.name},anna,01,2,3", f"{study.name},anna,01,2,"])
     assert raters.merge(study, [path, path]) == {"anna": {"01": {"similarity": 2, "harmony": 3}}}
@@ -121,7 +126,7 @@ def test_files_that_do_not_fit_are_refused_in_one_sentence(study, tmp_path):
         write(study, [f"{name},a,01,1,3", f"{name},b,02,1,3"], "two.csv"): "2 raters",
         write(study, ["a,b"], "table.csv", "x,y"): "lacks the column 'study'",
         write(study, [f"{name},a,01,2"], "short.csv", HEADER[:-8]): "lacks the column 'harmony'",
-        write(study, [f"{name},a,01,1,3", name], "cut.csv"): "2 raters",
+        write(study, [f"{name},a,01,1,3", name], "cut.csv"): "the card ''",
         write(study, [], "empty.csv"): "has no line",
         study.cards[0].picture: "cannot be read as a table",
         tmp_path / "none.csv": "cannot be read as a table",

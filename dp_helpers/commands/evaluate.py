@@ -42,6 +42,10 @@ def run(options: argparse.Namespace) -> None:
     """Compare DreamPaint with the baselines on data/benchmark; a run that was killed goes on where it stopped."""
     preset, data = common.chosen_preset(options, finetune={"steps": options.steps}), options.data or find_data()
     check_can_write(options.out)
+    if options.seeds is not None and options.seeds < 1:
+        raise InputError(f"--seeds is {options.seeds}, but must be at least 1.")
+    if options.ablation is not None and (options.painters or options.leaderboard):
+        raise InputError("--ablation has its own painters: leave out --painters and --leaderboard.")
     options.runs = options.runs or (options.out / "runs" if options.leaderboard else Path("runs"))
     if options.ablation is not None:
         return _run_ablations(options, preset, data)

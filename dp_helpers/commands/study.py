@@ -40,7 +40,7 @@ def add(commands) -> None:
     make.add_argument(
         "--pairs", type=int, help="how many to draw, at most (default: 20, so 60 pictures, as in the paper)"
     )
-    make.add_argument("--seed", type=int, help="of the draw and the order (default: 0)")
+    make.add_argument("--seed", type=int, help="of the draw and the order (default: chance)")
     merge = actions.add_parser("merge", help=run_merge.__doc__, description=run_merge.__doc__)
     merge.set_defaults(command=run_merge)
     merge.add_argument("study", type=Path, help="folder that `study make --out` wrote")
@@ -80,4 +80,5 @@ def run_merge(options: argparse.Namespace) -> None:
 
 
 def _default_key(folder: Path) -> Path:
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
     return folder.with_name(f"{folder.name}-key.csv")

@@ -16,7 +16,7 @@ from . import report, statistics, verdicts
 from .ablations import Ablation
 from .columns import METRICS
 from .pairs import Pair
-from .rows import Row, picture_path
+from .rows import Row, commits, load_picture
 
 SIDE = 144  # pixels of a tile of pictures.jpg
 
@@ -38,7 +38,7 @@ def write(
     shown = [by_name(pairs)[name] for name in report.examples(rows, ablation.claims[0].better)]
     with whole_file(folder / "pictures.jpg") as temporary:
         _sheet(ablation, shown, folder).save(temporary, quality=88)
-    text = _report(ablation, rows, shown, preset, command)
+    text = _report(ablation, rows, shown, preset, folder, command)
     report.write_text(folder / "report.md", text)
     return folder / "report.md"
 
@@ -69,7 +69,7 @@ def _sheet(ablation: Ablation, pairs: Sequence[Pair], folder: Path) -> Image.Ima
     sheet = Image.new("RGB", (SIDE * (len(ablation.levels) + 1), SIDE * len(pairs)), "white")
     for row, pair in enumerate(pairs):
         box = square_around(pair.mask.getbbox(), pair.mask.size, 1.4)
-        painted = [catalog.load_photo(picture_path(folder, pair.name, level, 0)) for level in ablation.levels]
+        painted = [load_picture(folder, pair, level, 0) for level in ablation.levels]
         for column, picture in enumerate([pair.truth or pair.context.photo, *painted]):
             sheet.paste(cut(picture, box).resize((SIDE, SIDE), Image.LANCZOS), (SIDE * column, SIDE * row))
     return sheet
@@ -82,7 +82,9 @@ def _tiles(path: Path, row: int) -> list[Image.Image]:
     return [sheet.crop((left, top, left + SIDE, top + SIDE)) for left in range(0, sheet.width, SIDE)]
 
 
-def _report(ablation: Ablation, rows: Sequence[Row], shown: Sequence[Pair], preset: Preset, command: str) -> str:
+def _report(
+    ablation: Ablation, rows: Sequence[Row], shown: Sequence[Pair], preset: Preset, folder: Path, command: str
+) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
     items, pairs = ({row[key] for row in rows} for key in ("item", "pair"))
     counts = f"{len(items)} items, {len(pairs)} pairs, {len(rows)} painted pictures"
@@ -91,12 +93,13 @@ def _report(ablation: Ablation, rows: Sequence[Row], shown: Sequence[Pair], pres
         f"{ablation.question}\n",
         f"Command: `{command}`  \nPreset {preset.name}. Seeds of painting: "
         f"{', '.join(map(str, range(ablation.seeds)))}; of fine-tuning: 0. {counts}.  \n"
-        f"Commit {report.commit()}; weights {models.fingerprint(preset)}; {versions}.\n",
+        f"Commit {commits(folder)}; weights {models.fingerprint(preset)}; {versions}.\n",
         "## Verdicts\n",
         *(f"- {verdict}" for verdict in verdicts.judge(ablation, rows)),
         "\nThe claims and their metrics were written down in dp_helpers/ablations.toml before the run. We agree or",
         "disagree only if the 95 % bootstrap interval of the paired difference excludes zero, and there are at least",
         f"{verdicts.LEAST} items.\n",
+        *([f"{ablation.note}\n"] if ablation.note else []),
         "## Means\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better.\n",

@@ -59,6 +59,7 @@ class Ablation:
     items: tuple[str, ...] = ()  # none: all items of the benchmark
     pairs: int = 1  # so many pairs of each item
     seeds: int = 2  # so many paintings of each pair
+    note: str = ""  # what a reader of the report must know
 
     @property
     def metric(self) -> str:
@@ -73,7 +74,7 @@ def load(path: str | Path = FILE) -> dict[str, Ablation]:
         InputError: the file cannot be read; a key or a value in it is wrong.
     """
     try:
-        text = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a TOML file ({error}): name another one.") from error
     found = {}

@@ -29,7 +29,7 @@ from . import metrics, retrieval, silhouette, truth
 from .columns import METRICS
 from .floors import MakePainter, Painter, make_floors
 from .pairs import Pair
-from .rows import Row, append_row, check_conditions, picture_path, read_rows
+from .rows import Row, add_commit, append_row, check_conditions, picture_path, read_rows
 
 PAINTERS = ("dreampaint", "over-paste", "paint-by-example", "description", "title")
 
@@ -98,7 +98,6 @@ def make_painters(preset: Preset, runs: Path, names: Sequence[str] = PAINTERS) -
     return {name: known[name] for name in names}
 
 
-@alone_in("folder")
 def run(
     painters: Mapping[str, MakePainter],
     pairs: Sequence[Pair],
@@ -129,6 +128,7 @@ def run(
     return carry_out(tasks, dict(painters) | floors, preset=preset, gallery_items=gallery_items, folder=folder)
 
 
+@alone_in("folder")
 def carry_out(
     tasks: Sequence[Task],
     makers: Mapping[str, MakePainter],
@@ -145,12 +145,14 @@ def carry_out(
         preset, gallery_items, folder: as for `run`.
 
     Raises:
-        InputError: ``folder`` holds rows of another preset, gallery or weights.
+        InputError: ``folder`` holds rows of another preset, gallery or weights, or is in use.
     """
     check_conditions(folder, preset, gallery_items)
     rows = read_rows(folder)
     done = {(row["pair"], row["painter"], row["seed"]) for row in rows}
     todo = [task for task in tasks if (task.pair.name, task.painter, task.seed) not in done]
+    if todo:
+        add_commit(folder)
     gallery = retrieval.make_gallery(gallery_items, preset) if todo else None
     options = {"desc": "evaluate", "unit": "picture", "smoothing": 0}  # the mean rate, because fine-tunes take minutes
     with tqdm(total=len(tasks), initial=len(tasks) - len(todo), **options) as bar:

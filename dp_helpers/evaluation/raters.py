@@ -143,10 +143,11 @@ def _read(path: Path, study: Study) -> tuple[str, dict[str, Scores]]:
     lacking = [name for name in COLUMNS if not rows or rows[0].get(name) is None]
     if lacking:
         raise InputError(f"{path} is not a file of ratings: it lacks the column {lacking[0]!r} or has no line.")
+    rows = [row for row in rows if any(str(cell).strip() for name, cell in row.items() if name in COLUMNS)]
     others = {row["study"] for row in rows} - {study.name}
     if others:
         raise InputError(f"{path} rates another study ({min(others)}), not {study.name}: leave it out.")
-    raters = {row["rater"].strip() for row in rows}
+    raters = {row["rater"].strip() for row in rows} - {""}
     if len(raters) > 1:
         raise InputError(f"{path} holds ratings of {len(raters)} raters: make one file for each rater.")
     cards, scores = {int(card.name): card.name for card in study.cards}, {}
@@ -159,7 +160,7 @@ def _read(path: Path, study: Study) -> tuple[str, dict[str, Scores]]:
             raise InputError(f"{path} rates card {card} twice, in two ways: delete one of the two lines.")
         if given:
             scores[card] = scores.get(card, {}) | given
-    return min(raters) or path.stem, scores
+    return min(raters, default=path.stem), scores
 
 
 def _score(value: object, criterion: str, where: object) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import catalog, models, plots, runs, sources
+from .. import models, plots, runs, sources
 from ..files import find_data, whole_file
 from ..presets import Preset
 from . import angles, statistics
 from .columns import GROUPS, METRICS
 from .pairs import Pair
-from .rows import Row, picture_path
+from .rows import Row, commits, load_picture
 
 PAPER = {"dreampaint": 0.70, "paint-by-example": 0.68, "title": 0.62}  # the paper's Table 1
 _RIVALS = {  # heading: start of the names
@@ -44,7 +43,7 @@ def write_report(
     write_text(folder / "table1.csv", statistics.to_csv(table1(rows, painters)))
     views = angles.table(rows, painters[0], pairs, preset, folder)
     unseen = [*_unseen(views, painters[0])] if any(line["picture"] == painters[0] for line in views) else []
-    write_text(folder / "report.md", _report(rows, painters, pairs, preset, command, unseen))
+    write_text(folder / "report.md", _report(rows, painters, pairs, preset, folder, command, unseen))
     if unseen:
         write_text(folder / "angles.csv", statistics.to_csv(views))
         plots.save(angles_figure(views, painters[0], pairs, preset, folder), folder / "angles.png", dpi=80)
@@ -86,7 +85,7 @@ def gallery(rows: Sequence[Row], painters: Sequence[str], pairs: Sequence[Pair],
     images, labels = [], []
     for name in chosen:
         pair = by_name[name]
-        painted = [catalog.load_photo(picture_path(folder, name, painter, seed)) for painter in painters]
+        painted = [load_picture(folder, pair, painter, seed) for painter in painters]
         photos = pair.item.photos
         references = [photos[0], photos[len(photos) // 2]]  # the first and the middle one
         shown = [plots.overlay(pair.context.photo, pair.mask), *references, *painted, pair.truth]
@@ -117,7 +116,7 @@ def angles_figure(lines: Sequence[dict[str, Any]], painter: str, pairs: Sequence
         views = angles.load_views(pair.item, preset)
         seen = angles.nearest_in_yaw([view for view in views if view.seen], pair.yaw)
         unseen = angles.nearest_in_yaw([view for view in views if not view.seen], pair.yaw)
-        painted = catalog.load_photo(picture_path(folder, name, painter, seed))
+        painted = load_picture(folder, pair, painter, seed)
         images += [pair.truth, painted, seen.photo, unseen.photo]
         labels += [f"true, turned by {pair.yaw:.0f}°", painter, f"nearest photo, {seen.yaw}°"]
         labels.append(f"held back, {unseen.yaw}°")
@@ -125,7 +124,7 @@ def angles_figure(lines: Sequence[dict[str, Any]], painter: str, pairs: Sequence
 
 
 def _report(
-    rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, command: str, unseen: Sequence[str]
+    rows, painters: Sequence[str], pairs: Sequence[Pair], preset: Preset, folder: Path, command: str, unseen: list[str]
 ) -> str:
     seeds = sorted({row["seed"] for row in rows if row["painter"] in painters})
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
@@ -136,7 +135,7 @@ def _report(
     parts = [
         f"# Evaluation with the preset {preset.name}\n",
         f"Command: `{command.replace(chr(96), chr(39))}`  \nSeeds: {', '.join(map(str, seeds))}. {counts}.  ",
-        f"Commit {commit()}; weights {models.fingerprint(preset)}; {versions}.  ",
+        f"Commit {commits(folder)}; weights {models.fingerprint(preset)}; {versions}.  ",
         f"Models: {used}.\n",
         "Each cell is the mean over items with its 95 % bootstrap interval. The pairs and seeds of an item are",
         "averaged first. The arrow says which way is better. Floors and ceilings stand below the painters.\n",
@@ -194,15 +193,6 @@ def _metric_test(rows) -> list[str]:
     ]
 
 
-def commit() -> str:
-    """Return the commit that is checked out, or "unknown"."""
-    try:
-        options = {"capture_output": True, "text": True, "check": True, "cwd": Path(__file__).parent}
-        return subprocess.run(["git", "rev-parse", "--short", "HEAD"], **options).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def _means(rows, names: Sequence[str]) -> list[str]:
     """Return a table for each group of metrics, under its question."""
     parts = []
@@ -223,7 +213,7 @@ def _paired(rows, painters: Sequence[str]) -> list[str]:
     if len(painters) < 2:
         return []
     return [
-        f"## Paired differences: {painters[0]} less another painter\n",
+        f"## Paired differences: {painters[0]} minus another painter\n",
         f"Each cell is the mean difference with its interval, then the number of items in which {painters[0]} is",
         "better and worse, then p of the two-sided sign test.\n",
         _differences(rows, painters[0], painters[1:]),
@@ -240,7 +230,7 @@ def _differences(rows, first: str, others: Sequence[str]) -> str:
             found = statistics.difference(rows, metric, first, other)
             wins, losses = (found.higher, found.lower) if better == "higher" else (found.lower, found.higher)
             cells[other] = f"{found.estimate}; {wins}:{losses}, p {found.p:.3f}" if found.estimate.n else "-"
-        table.append({f"{first} less": f"{metric} {_SHOWN[better]}"} | cells)
+        table.append({f"{first} minus": f"{metric} {_SHOWN[better]}"} | cells)
     return statistics.to_markdown(table)
 
 

@@ -106,9 +106,9 @@ def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, pre
     rank = 1 + the number of other items that are at least as similar, so a tie counts against the item.
     Range: similarity -1 to 1, higher is better; rank 1 to the number of items, lower is better.
     Weak point: it does not see the size, and hardly the shape. A patch may match anywhere in a square that is cut
-    around the mask. True pictures with their tiles shuffled have a mean rank of 2.9, and DreamPaint's paintings
-    2.1 (data/results/metrics.md, with `tiny`). Their similarity is lower, 0.65 against 0.76. A plain product is hard: a
-    white box scores above the true picture of the white mug (0.91 against 0.81).
+    around the mask. True pictures with their tiles shuffled still have a mean rank of 2.6, and a similarity of 0.65
+    after 0.77 (data/results/metrics.md, with `tiny`). A plain product is hard: a white box scores above the true
+    picture of the white mug (0.91 and 0.80).
     Source: retrieval in a gallery with similar negatives, as in arXiv 2512.19026; matching of patch features is ours.
 
     Args:

@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first painter less the second, item by item."""
+    """The first painter minus the second, item by item."""
 
     estimate: Estimate
     higher: int  # items in which the first painter's value is the higher one
@@ -58,13 +58,21 @@ def by_item(rows: Rows, painter: str, metric: str) -> dict[str, float]:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of one value for each item, with its percentile bootstrap interval (scipy.stats.bootstrap)."""
+    """Return the mean of one value for each item, with its expanded percentile bootstrap interval.
+
+    Plain percentiles are too narrow for few items: with six, 95 % intervals hold the true mean in some 86 % of the
+    cases. So the percentiles lie further out, by the factor by which a t interval is wider (Hesterberg 2015, What
+    Teachers Should Know About the Bootstrap, section 3.2).
+    """
     values = np.asarray(list(values), dtype=float)
-    if values.size < 2:
-        return Estimate(float(values.mean()) if values.size else math.nan, math.nan, math.nan, values.size)
+    count = values.size
+    if count < 2:
+        return Estimate(float(values.mean()) if count else math.nan, math.nan, math.nan, count)
+    tail = stats.norm.cdf(-math.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1))
     options = {"n_resamples": _RESAMPLES, "method": "percentile", "rng": np.random.default_rng(0)}
+    options["confidence_level"] = 1 - 2 * tail
     interval = stats.bootstrap((values,), np.mean, **options).confidence_interval
-    return Estimate(float(values.mean()), float(interval.low), float(interval.high), values.size)
+    return Estimate(float(values.mean()), float(interval.low), float(interval.high), count)
 
 
 def mean(rows: Rows, painter: str, metric: str) -> Estimate:

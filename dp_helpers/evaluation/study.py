@@ -18,11 +18,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops
 
 from ..catalog import load_photo
 from ..errors import InputError
 from ..files import check_can_write, whole_file, whole_folder
+from ..masks import grow
 from .pairs import Pair, load_pairs
 from .rows import Row, picture_path, read_rows
 from .statistics import to_csv
@@ -65,7 +66,7 @@ def make_study(
     *,
     painters: Sequence[str] = PAINTERS,
     pairs: int = PAIRS,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Study:
     """Make a study from the folder that ``python -m dp_helpers evaluate`` wrote.
 
@@ -79,7 +80,7 @@ def make_study(
         key: a CSV file to make outside ``folder``. Raters do not get it.
         painters: names of rows.csv, for example also "true-picture", the best that a method can reach.
         pairs: how many to draw, at most.
-        seed: of the draw and of the order of the cards.
+        seed: of the draw and of the order of the cards. None: chance, so that nobody can compute the key.
 
     Raises:
         InputError: there are no such results, ``folder`` is not empty, or ``key`` is there already.
@@ -91,7 +92,7 @@ def make_study(
         raise InputError(f"The key {key} is there already, maybe of a study in use: name another file with --key.")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty: name a new folder, because ratings belong to one study.")
-    rng = random.Random(seed)
+    rng = random.SystemRandom() if seed is None else random.Random(seed)
     chosen = _draw(_complete(results, painters), pairs, rng)
     rng.shuffle(chosen)
     items = sorted({row["item"] for row in chosen})
@@ -210,7 +211,8 @@ def _write_cards(folder: Path, cards: Sequence[Row], pairs: Mapping[str, Pair], 
         _save(load_photo(picture_path(results, row["pair"], row["painter"], row["seed"])), picture)
         fingerprint.update(json.dumps(row).encode() + picture.read_bytes())
         shown.append({"card": row["card"], "photo": photos[pair.name], "product": products[pair.item.name]})
-    about = {"study": fingerprint.hexdigest()[:12], "cards": shown}
+    # The letter in front keeps spreadsheets from taking a name for a number.
+    about = {"study": f"s{fingerprint.hexdigest()[:12]}", "cards": shown}
     (folder / "study.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return about["study"]
 
@@ -218,7 +220,7 @@ def _write_cards(folder: Path, cards: Sequence[Row], pairs: Mapping[str, Pair], 
 def outlined(photo: Image.Image, mask: Image.Image) -> Image.Image:
     """Return the photo with a black and white outline around the region to paint, visible on any background."""
     photo, width = photo.copy(), max(1, round(max(mask.size) / 128))
-    wide, narrow = (mask.filter(ImageFilter.MaxFilter(2 * reach + 1)) for reach in (2 * width, width))
+    wide, narrow = grow(mask, 2 * width), grow(mask, width)
     photo.paste((0, 0, 0), mask=ImageChops.subtract(wide, mask))
     photo.paste((255, 255, 255), mask=ImageChops.subtract(narrow, mask))
     return photo

@@ -137,13 +137,13 @@ def _differences(rows: statistics.Rows, painters: Sequence[str]) -> list[str]:
         return []
     table = []
     for other in others:
-        cells = {f"{_OURS} less": other}
+        cells = {f"{_OURS} minus": other}
         for criterion in CRITERIA:
             found = statistics.difference(rows, criterion, _OURS, other)
             cells[f"{criterion} ↓"] = f"{found.estimate} {found.lower}:{found.higher} p {found.p:.3f}"
         table.append(cells)
     return [
-        f"## Paired differences: {_OURS} less another painter\n",
+        f"## Paired differences: {_OURS} minus another painter\n",
         f"Each cell is the mean difference with its interval, then the number of items in which {_OURS} is better and",
         "worse, then p of the two-sided sign test.\n",
         statistics.to_markdown(table),

@@ -22,7 +22,7 @@ class Verdict:
     """What the rows say about a claim."""
 
     claim: Claim
-    difference: statistics.Difference  # ``better`` less ``worse``, item by item
+    difference: statistics.Difference  # ``better`` minus ``worse``, item by item
     word: str  # "agrees", "disagrees" or "cannot tell"
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class Verdict:
             "cannot tell": "Our run cannot tell",
         }
         return (
-            f"{claim.says} **{said[self.word]}:** {claim.metric} of {claim.better!r} less {claim.worse!r} is "
+            f"{claim.says} **{said[self.word]}:** {claim.metric} of {claim.better!r} minus {claim.worse!r} is "
             f"{found.estimate} over {found.estimate.n} items ({METRICS[claim.metric]} is better); "
             f"{claim.better!r} is better in {wins} of them and worse in {losses}."
         )

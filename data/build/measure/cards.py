@@ -1,9 +1,9 @@
 """Write the model cards of data/tiny and the README's table of figures, from configurations, training logs and
 figures.json.
 
-`python -m data.build.measure.cards [--note "..."]`. The pictures of failures are those that measure.py left in work/. A
-model's history is kept in data/tiny/MODEL/training.json: every session adds the runs that it finds in work/, so that a
-card counts the samples of all sessions.
+`python -m data.build.measure.cards`. The pictures of failures are those that measure.py left in work/. A model's
+history is kept in data/tiny/MODEL/training.json: every session adds the runs that it finds in work/, so that a card
+counts the samples of all sessions. What the tables do not say stands in data/tiny/MODEL/note.md, written by hand.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def history(folder: Path, work: Path, runs: list[str]) -> list[dict]:
     return kept
 
 
-def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
+def card(name: str, folder: Path, work: Path, figures: dict) -> str:
     """Return the text of one model card."""
     model = MODELS[name]
     sizes = ", ".join(f"{part} {count} M" for part, count in parameters(folder).items())
@@ -138,6 +138,9 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
     if runs:
         lines += ["| run | steps | samples | minutes |", "|---|---|---|---|"]
         lines += [f"| {r['run']} | {r['steps']:,} | {r['samples']:,} | {r['minutes']:g} |" for r in runs]
+    note = folder / "note.md"
+    if note.is_file():
+        lines.append("\n" + note.read_text().strip())
     found = {k: v for k, v in figures.items() if k.startswith(model["figures"])}
     if found:
         lines += [
@@ -153,7 +156,7 @@ def card(name: str, folder: Path, work: Path, figures: dict, note: str) -> str:
             shutil.copy(found, kept)
         if kept.exists():
             lines += [f"\n{words}\n", f"![{words}]({kept.name})"]
-    return "\n".join(lines) + (f"\n\n{note}" if note else "") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def fill_readme(path: Path, figures: dict) -> None:
@@ -172,7 +175,6 @@ def fill_readme(path: Path, figures: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--note", default="", help="a sentence to close every card with")
     parser.add_argument("--work", type=Path, default=HERE / "work")
     parser.add_argument("--tiny", type=Path, default=HERE.parent / "tiny")
     args = parser.parse_args()
@@ -180,11 +182,10 @@ def main() -> None:
     figures = json.loads(path.read_text()) if path.exists() else {}
     for name in MODELS:
         if (args.tiny / name).exists():
-            (args.tiny / name / "README.md").write_text(card(name, args.tiny / name, args.work, figures, args.note))
+            (args.tiny / name / "README.md").write_text(card(name, args.tiny / name, args.work, figures))
             print(f"wrote {args.tiny / name / 'README.md'}")
-    readme = args.tiny.parent.parent / "README.md"
-    if readme.exists():
-        fill_readme(readme, figures)
+    if args.tiny.resolve() == HERE.parent / "tiny":  # the figures of another family do not belong into our README
+        fill_readme(HERE.parents[1] / "README.md", figures)
     size = sum(f.stat().st_size for f in args.tiny.rglob("*") if f.is_file()) / 1e6
     made = f"{size:.0f} MB in all. `make data` renders the training pictures, then `make tiny` trains these models."
     lines = [f"# The tiny family\n\n{made}\n"]

@@ -25,9 +25,10 @@ def alone(bench: Bench, plain: float) -> list[str]:
         plain: seconds of the plain loop's step.
     """
     _, text_encoder, tokenizer, _ = models.load_trainable(bench.preset)
-    vae, text_encoder = models.load_vae(bench.preset).to(bench.device), text_encoder.to(bench.device)
+    dtype = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[bench.precision]  # as plain_loop does
+    vae, text_encoder = models.load_vae(bench.preset).to(bench.device, dtype), text_encoder.to(bench.device)
     side, one = bench.preset.resolution, models.tokenize(tokenizer, [bench.prompt]).to(bench.device)
-    images = torch.rand(bench.batch, 3, side, side, device=bench.device)
+    images = torch.rand(bench.batch, 3, side, side, device=bench.device, dtype=dtype)
     photos = plain_loop.Photos(bench.item.photos, bench.prompt, tokenizer, side, bench.batch)
 
     def encode() -> None:

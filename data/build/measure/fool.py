@@ -19,10 +19,10 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 from tqdm import tqdm
 
 from dp_helpers import course, presets
-from dp_helpers.evaluation import benchmark, report, retrieval, statistics
+from dp_helpers.evaluation import benchmark, retrieval, statistics
 from dp_helpers.evaluation.columns import METRICS
 from dp_helpers.evaluation.pairs import Pair, load_gallery_items, load_pairs
-from dp_helpers.evaluation.rows import read_rows
+from dp_helpers.evaluation.rows import commit, read_rows
 from dp_helpers.files import check_can_write, whole_file
 
 from ..render import products
@@ -163,7 +163,7 @@ def main() -> None:
             args.pictures.mkdir(parents=True, exist_ok=True)
             picture.save(args.pictures / f"{pair.name}--{name}.png")
     text = TEXT.format(
-        commit=report.commit(), table=statistics.to_markdown(table(rows, read_rows(DATA / "results" / "evaluate")))
+        commit=commit(), table=statistics.to_markdown(table(rows, read_rows(DATA / "results" / "evaluate")))
     )
     with whole_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8")

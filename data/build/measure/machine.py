@@ -85,7 +85,7 @@ def kinds(run: Callable[[Callable[[], None]], object], device: torch.device, wai
         steps: steps that are counted.
     """
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
-    with profile(activities=activities, schedule=schedule(wait=wait - 1, warmup=1, active=steps)) as profiler:
+    with profile(activities=activities, schedule=schedule(wait=wait - 1, warmup=1, active=steps, repeat=1)) as profiler:
         run(profiler.step)
     seconds, calls = (dict.fromkeys([*KINDS, "all else"], 0.0) for _ in range(2))
     for event in profiler.key_averages():
