@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"dp_helpers: {error.filename} cannot be used ({error.strerror}): check the name.", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        print(f"\ndp_helpers: {stopped or 'stopped; no half-written file is left'}.", file=sys.stderr)
+        print(f"\ndp_helpers: {str(stopped) or 'stopped; no half-written file is left'}.", file=sys.stderr)
         return 130
 
 

@@ -53,7 +53,7 @@ def run_demo(
     with _timed("masks", seconds, say, f"finding the {item.class_noun} on {len(item.photos)} photos"):
         object_masks = segment.object_masks(item, preset)
     with _timed("finetune", seconds, say, f"fine-tuning on {item.name}"):
-        run = finetune.finetune(item, object_masks, preset, seed=seed, output_dir=out / "run")
+        run = finetune.finetune(item, object_masks, preset, seed=seed, output_dir=out / "run", resume=True)
     with _timed("inpaint", seconds, say, f"painting it into {context.name}"):
         painter = inpaint.load_painter(preset, run)
         result = painter(context.photo, mask, seed=seed)

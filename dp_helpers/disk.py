@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -32,7 +33,8 @@ def check_space(folder: str | Path, needed: int) -> None:
 def alone_in(argument: str) -> Callable[[Callable], Callable]:
     """Let a function hold the folder that this keyword argument names, so that no second call works in it.
 
-    The end of the process releases the folder, too. None holds nothing.
+    The end of the process releases the folder, too. None holds nothing. Of several processes that a launcher started
+    to work together, the first holds the folder for all of them.
 
     Raises:
         InputError: another call of this or another process of this machine holds the folder.
@@ -41,7 +43,8 @@ def alone_in(argument: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def held(*arguments, **options):
-            if options.get(argument) is None:
+            started_by_another = os.environ.get("RANK", "0") != "0"  # `training.processes` stands below this module
+            if options.get(argument) is None or started_by_another:
                 return function(*arguments, **options)
             name = hashlib.sha256(str(Path(options[argument]).resolve()).encode()).hexdigest()[:24]
             lock = FileLock(Path(tempfile.gettempdir()) / f"dreampaint-{name}.lock")

@@ -1,9 +1,10 @@
 """Write files and folders whole or not at all, and find the repository's data folder.
 
 A folder is written under a temporary name and then renamed, so a kill leaves either all of it or nothing. Some mounted
-drives, as Google Drive in Colab, cannot rename a folder or change a mode. There the files are copied instead, the
-JSON records last: a folder without its record is not whole. Nothing here calls fsync, which such drives may refuse. So
-a power cut, or the end of a virtual machine, can still lose what the drive has not written yet.
+drives, as Google Drive in Colab, cannot rename a folder or change a mode, and no mount point can be renamed. There the
+files are copied instead, the JSON records last: a folder without its record is not whole. A link stays, and what it
+points to is written. Nothing here calls fsync, which such drives may refuse. So a power cut, or the end of a virtual
+machine, can still lose what the drive has not written yet.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class CannotWrite(InputError, OSError):
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BEGUN = ".begun"  # marks a temporary folder whose files are being put into the folder that is there
 _CANNOT_WRITE = {*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
@@ -64,8 +66,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written to.
     """
-    path = Path(path)
-    with _written(path):
+    with _written(path) as path:
         made = _make_parents(path)
         temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
         try:
@@ -89,8 +90,7 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written to.
     """
-    path = Path(path)
-    with _written(path):
+    with _written(path) as path:
         made = _make_parents(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
         try:
@@ -98,14 +98,17 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
             _open_to_umask(temporary)
             _move_into_place(temporary, path, replace)
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            _remove_empty(made)
+            if not (temporary / _BEGUN).exists():  # the folder that is there may have lost files already
+                shutil.rmtree(temporary, ignore_errors=True)
+                _remove_empty(made)
             raise
+        for older in path.parent.glob(f".{glob.escape(path.name)}.partial-{os.getpid()}-*/{_BEGUN}"):
+            shutil.rmtree(older.parent, ignore_errors=True)
 
 
 def recover(path: str | Path) -> None:
-    """Clear away what a killed process has left of writing ``path``, and bring back what it was about to replace."""
-    path = Path(path)
+    """Clear away or finish what a killed process has left of writing ``path``, and bring back what it had put aside."""
+    path = _real(path)
     old = _old(path)
     with contextlib.suppress(OSError):  # a folder that cannot be written to can be read all the same
         if old.exists() and not path.exists():
@@ -114,8 +117,11 @@ def recover(path: str | Path) -> None:
             shutil.rmtree(old)
         for left in path.parent.glob(f".{glob.escape(path.stem)}*.partial-*"):
             process = re.search(r"\.partial-(\d+)", left.name)
-            if process and not _alive(int(process[1])):
+            dead = process and not _alive(int(process[1]))
+            if dead and not (left / _BEGUN).exists():
                 shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            elif dead and left.name.startswith(f".{path.name}.partial-"):
+                _put_in(left, path)
 
 
 def find_data() -> Path:
@@ -139,12 +145,11 @@ def find_data() -> Path:
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Recover ``path``, and turn the errors of a disk that does not take the block's files into a sentence."""
+def _written(path: str | Path) -> Iterator[Path]:
+    """Recover ``path`` and yield what is behind its links. Say it in a sentence if the disk does not take the files."""
     try:
-        if path.parent.is_dir():
-            recover(path)
-        yield
+        recover(path)
+        yield _real(path)
     except (OSError, SafetensorError) as error:
         said = re.search(r"os error (\d+)", str(error))  # safetensors says the number in its text alone
         number = error.errno if isinstance(error, OSError) else int(said[1]) if said else None
@@ -155,42 +160,67 @@ def _written(path: Path) -> Iterator[None]:
 
 
 def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
-    if path.exists() and not replace:
-        for file in temporary.iterdir():
-            file.replace(path / file.name)
-        temporary.rmdir()
-        return
-    if path.exists():
-        try:
+    with contextlib.suppress(OSError):  # a mount point, a drive that cannot rename folders, or one beyond the other
+        if path.exists() and not replace:
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+            temporary.rmdir()
+            return
+        if path.exists():
             path.rename(_old(path))
-        except OSError:  # a drive that cannot rename folders; the new one is whole, so the old one may go
-            shutil.rmtree(path)
+    if path.exists():
+        (temporary / _BEGUN).write_text("replace" if replace else "add")
+        _put_in(temporary, path)
+        return
     try:
         temporary.rename(path)
     except OSError:
-        _copy(temporary, path)
+        try:
+            _copy(temporary, path)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(_old(path), ignore_errors=True)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder's files, the records in it last; remove the copy again if that fails."""
-    paths = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
+def _put_in(source: Path, target: Path) -> None:
+    """Put files into a folder that stays where it is. ``source`` stays whole until all are there: see `recover`."""
+    replace = (source / _BEGUN).read_text() == "replace"
     try:
-        for path in sorted(paths, key=lambda path: path.parent == Path() and path.suffix == ".json"):
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / path, target / path)
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+        for record in target.glob("*.json") if replace else ():  # half of each is no whole folder
+            record.unlink()
+        _copy(source, target)
+    except OSError as error:
+        why = f"{target} did not take all of its new files ({error.strerror})"
+        raise CannotWrite(f"{why}: copy them from {source}.") from error
+    for left in sorted(target.rglob("*"), reverse=True) if replace else ():
+        if not (source / left.relative_to(target)).exists():
+            with contextlib.suppress(OSError):
+                left.rmdir() if left.is_dir() and not left.is_symlink() else left.unlink()
+    (source / _BEGUN).unlink()  # first, because a folder that is half removed must not be put in again
     shutil.rmtree(source, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder's files, the records in it last."""
+    paths = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file() and path.name != _BEGUN]
+    for path in sorted(paths, key=lambda path: path.parent == Path() and path.suffix == ".json"):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, target / path)
 
 
 def _open_to_umask(path: Path) -> None:
     """Give a new file or folder the modes that the umask asks for; some libraries write for the owner only."""
-    allowed = ~_umask()
+    mask = os.umask(0)
+    os.umask(mask)
     for each in (path, *path.rglob("*")):
         with contextlib.suppress(OSError):  # mounted drives may have no modes
-            each.chmod((0o777 if each.is_dir() else 0o666) & allowed)
+            each.chmod((0o777 if each.is_dir() else 0o666) & ~mask)
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))  # Path(".") has no name, and a link is not to be replaced
 
 
 def _old(path: Path) -> Path:
@@ -202,10 +232,8 @@ def _alive(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except (ProcessLookupError, PermissionError) as error:
+        return isinstance(error, PermissionError)
     return True
 
 
@@ -220,9 +248,3 @@ def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,23 +71,19 @@ def finetune(
         KeyboardInterrupt: the run was stopped.
     """
     _check(item, object_masks)
+    processes.take_gpu()
     preset, seed = presets.change(preset, finetune=settings), presets.checked_seed(seed)
     checkpoints = _checkpoints(output_dir, resume, item, preset, origin.made_from(item, preset, seed))
     check_fits(preset, pick_device())
     if watch is not None:
         watch.folder = None if checkpoints is None else checkpoints.folder / runs.VALIDATION
-    started = time.perf_counter()
     try:
-        banks = _banks(item, object_masks, preset, seed, output_dir, shown=progress is True and processes.is_main())
-        encoded = time.perf_counter()
-        prompts = {"prompt": item.prompt(preset.token), "class_prompt": prior.class_prompt(item)}
-        options = {"checkpoints": checkpoints, "progress": progress, "look": watch}
-        parts, losses = train(preset=preset, seed=seed, **banks, **prompts, **options)
+        parts, losses, seconds = _encode_and_train(item, object_masks, preset, seed, checkpoints, progress, watch)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        traceback.clear_frames(error.__traceback__)  # its tensors would stay in memory as long as a notebook shows it
         raise InputError(_what_to_lower(preset)) from error
-    seconds = {"encode": round(encoded - started, 2), "train": round(time.perf_counter() - encoded, 2)}
     record = runs.make_record(item, preset, seed, seconds, losses)
     if watch is not None:
         record[runs.VALIDATION] = watch.scores
@@ -122,6 +119,19 @@ def load_or_finetune(
             return runs.load_run(output_dir)
     options = {"output_dir": output_dir, "resume": True, "progress": progress, "watch": watch}
     return finetune(item, object_masks, preset, seed=seed, **options, **settings)
+
+
+def _encode_and_train(
+    item: Item, object_masks, preset: Preset, seed: int, checkpoints: Checkpoints | None, progress: Progress, watch
+) -> tuple[dict[str, Any], list[float], dict[str, float]]:
+    """Return what was trained, the losses, and the seconds of both stages."""
+    started, shown = time.perf_counter(), progress is True and processes.is_main()
+    banks = _banks(item, object_masks, preset, seed, checkpoints and checkpoints.run_folder, shown=shown)
+    encoded = time.perf_counter()
+    prompts = {"prompt": item.prompt(preset.token), "class_prompt": prior.class_prompt(item)}
+    options = {"checkpoints": checkpoints, "progress": progress, "look": watch}
+    parts, losses = train(preset=preset, seed=seed, **banks, **prompts, **options)
+    return parts, losses, {"encode": round(encoded - started, 2), "train": round(time.perf_counter() - encoded, 2)}
 
 
 def _banks(

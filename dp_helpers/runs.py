@@ -31,6 +31,7 @@ from .training import checkpoints, lora
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "bitsandbytes")
 VALIDATION = "validation"  # the folder of the pictures that `watch.Watch` painted, and their scores in run.json
 _PARTS = {checkpoints.FOLDER, VALIDATION, "unet", "text_encoder", lora.FILE}
+_OF_WINDOWS = {"Thumbs.db", "desktop.ini"}  # it puts them into folders that it shows; elsewhere such names have a dot
 
 
 def _is_text(value: Any) -> bool:
@@ -100,7 +101,8 @@ def check_run_folder(folder: str | Path, item: Item | None = None) -> Path:
     folder = check_can_write(folder)
     recover(folder)
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if inside - _PARTS and "run.json" not in inside:
+    foreign = {name for name in inside - _PARTS - _OF_WINDOWS if not name.startswith(".")}
+    if foreign and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
     there = _item_in(folder) if item else None
     if there is not None and there != item.name:

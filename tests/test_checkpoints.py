@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from bitsandbytes.optim import AdamW8bit
 
 from dp_helpers import finetune, presets, runs
 from dp_helpers.errors import InputError
@@ -133,6 +135,61 @@ def test_a_checkpoint_of_another_run_is_refused(saving, item, tmp_path):
         finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "run", progress=False)
     more_often = presets.change(saving, finetune={"checkpointing_steps": 2})
     finetune.finetune(item, item.own_masks, more_often, **options)  # how often is saved does not change the result
+
+
+def test_a_checkpoint_of_another_kind_of_machine_is_told(saving, item, tmp_path, monkeypatch):
+    """The presets leave precision and 8-bit Adam to the machine, so the settings of the two runs are the same."""
+    saving = presets.change(saving, finetune={"optimizer": "adamw8bit", "mixed_precision": "auto"})
+    monkeypatch.setattr("dp_helpers.training.loop.mixed_precision", lambda *_: "bf16")
+    folder = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        finetune.finetune(item, item.own_masks, saving, output_dir=folder, progress=stop_after(3))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr("dp_helpers.training.loop.mixed_precision", lambda *_: "no")
+    options = {"output_dir": folder, "resume": True, "progress": False}
+    with pytest.raises(InputError) as caught:
+        finetune.finetune(item, item.own_masks, saving, **options)
+    assert "step-000002 was made with precision bf16, but this machine takes precision no: resume on the same kind" in (
+        str(caught.value)
+    )
+    monkeypatch.setattr("dp_helpers.training.optim.why_no_8bit", lambda device: "no kernel")
+    both = "made with precision bf16 and optimizer AdamW8bit, but .* takes precision no and optimizer AdamW: resume"
+    with pytest.warns(UserWarning, match="no kernel"), pytest.raises(InputError, match=both):
+        finetune.finetune(item, item.own_masks, saving, **options)
+
+
+def test_a_checkpoint_of_an_older_version_is_loaded_where_that_can_be(preset, tmp_path):
+    """It does not say what it was made with."""
+
+    def things(optimizer, **more):
+        layer = torch.nn.Linear(2, 2)
+        layer(torch.ones(1, 2)).sum().backward()
+        made = optimizer(layer.parameters())
+        made.step()
+        return {"model": layer, "optimizer": made, **more}
+
+    adam, eight = torch.optim.AdamW, AdamW8bit
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for index, (old, new, says) in enumerate(
+        [
+            (things(adam), things(adam, scaler=scaler), None),
+            (things(adam, scaler=scaler), things(adam), None),
+            (things(adam), things(eight), "made with optimizer AdamW, but this machine takes optimizer AdamW8bit"),
+            (things(eight), things(adam), "made with optimizer AdamW8bit, but this machine takes optimizer AdamW:"),
+        ]
+    ):
+        Checkpoints(tmp_path / str(index), 1, 2, {}).save(3, [0.5], old)
+        record = tmp_path / str(index) / "checkpoints" / "step-000003" / "state.json"
+        told = json.loads(record.read_text())
+        del told["made_with"]
+        record.write_text(json.dumps(told))
+        made_with = {"precision": "fp16", "optimizer": type(new["optimizer"]).__name__}
+        resuming = Checkpoints(tmp_path / str(index), 1, 2, {}, made_with)
+        if says:
+            with pytest.raises(InputError, match=says):
+                resuming.restore(new)
+        else:
+            assert resuming.restore(new) == (3, [0.5]) and new["model"].weight.equal(old["model"].weight)
 
 
 def test_load_or_finetune_goes_on_with_an_unfinished_run(saving, item, tmp_path):

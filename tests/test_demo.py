@@ -64,6 +64,24 @@ def breakage(name):
     return {"damaged weights": no_weights, "no processor": no_processor}[name]
 
 
+def test_a_demo_that_was_stopped_goes_on(family, item, item_folder, context_folder, arguments, tmp_path, capsys):
+    text = (family / "preset.toml").read_text().replace("steps = 3\n", "steps = 2\ncheckpointing_steps = 1\n", 1)
+    (tmp_path / "preset.toml").write_text(text.replace('"./', f'"{family}/'))
+    saving = presets.load(tmp_path / "preset.toml")
+
+    def stop(step, *_):
+        if step == 2:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        finetune.finetune(item, item.own_masks, saving, output_dir=tmp_path / "out" / "run", progress=stop)
+    other = Done(capsys, *arguments(tmp_path), "--seed", 1)
+    assert other.returncode == 2 and "belongs to another run (it differs in seed)" in other.stderr
+    done = Done(capsys, *arguments(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert len(runs.load_run(tmp_path / "out" / "run").losses) == 2
+
+
 @pytest.mark.parametrize("name", ["damaged weights", "no processor"])
 def test_run_and_picture_are_kept_when_the_score_fails(family_copy, arguments, tmp_path, capsys, name):
     breakage(name)(family_copy / "clip")

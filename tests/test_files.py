@@ -1,7 +1,11 @@
 """Files and folders are written whole or not at all, and data/ is found."""
 
+import errno
 import os
+import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -149,6 +153,125 @@ def test_on_such_a_drive_a_copy_that_fails_is_removed(tmp_path, drive, monkeypat
     with pytest.raises(OSError, match="No space"):
         write_run(tmp_path / "run", "new")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def mount(tmp_path, monkeypatch):
+    """A mount point with an old run: it is busy, and nothing is moved into it from another disk."""
+    path = tmp_path / "run"
+    for name in ("checkpoints/step-000001/state.json", "unet/config.json", "unet/left-over.txt", "run.json"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text("old")
+
+    def guarded(real):
+        def move(one, other):
+            one, other = files.Path(one), files.Path(other)
+            if path in (one, other):
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            if (path in one.parents) != (path in other.parents):
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            return real(one, other)
+
+        return move
+
+    def rmtree(folder, *given, **options):
+        if files.Path(folder) != path:
+            return real_rmtree(folder, *given, **options)
+        for inside in path.iterdir():
+            real_rmtree(inside) if inside.is_dir() else inside.unlink()
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    real_rmtree = shutil.rmtree
+    monkeypatch.setattr(files.Path, "rename", guarded(files.Path.rename))
+    monkeypatch.setattr(files.Path, "replace", guarded(files.Path.replace))
+    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    return path
+
+
+def contents(folder) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_mount_point_gets_the_new_files_and_loses_the_old_ones(mount):
+    write_run(mount, "new")
+    assert contents(mount) == {"unet/config.json": "new", "run.json": "new"}
+    assert sorted(path.name for path in mount.iterdir()) == ["run.json", "unet"]
+    assert [path.name for path in mount.parent.iterdir()] == ["run"]
+
+
+def test_files_are_added_to_a_mount_point(mount):
+    before = contents(mount)
+    with files.whole_folder(mount) as temporary:
+        (temporary / "new.txt").write_text("new")
+    assert contents(mount) == before | {"new.txt": "new"} and [path.name for path in mount.parent.iterdir()] == ["run"]
+
+
+def test_new_files_that_a_mount_point_does_not_take_stay_next_to_it(mount, monkeypatch):
+    def full(one, other):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.shutil, "copyfile", full)
+        with pytest.raises(
+            files.CannotWrite, match=r"run did not take all .*No space left.*: copy them from .*\.run\.p"
+        ):
+            write_run(mount, "new")
+    (kept,) = (path for path in mount.parent.iterdir() if path != mount)
+    assert contents(kept).items() >= {"unet/config.json": "new", "run.json": "new"}.items()
+    assert (mount / "checkpoints" / "step-000001" / "state.json").is_file()
+    write_run(mount, "newer")  # what stayed has no use any more
+    assert contents(mount)["run.json"] == "newer" and [path.name for path in mount.parent.iterdir()] == ["run"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from dp_helpers import files
+def busy(*_):
+    raise OSError(16, "busy")
+files.Path.rename = busy
+copied, real = [], files.shutil.copyfile
+files.shutil.copyfile = lambda one, other: os._exit(9) if copied else copied.append(real(one, other))
+with files.whole_folder(sys.argv[1], replace=True) as temporary:
+    (temporary / "unet").mkdir()
+    for name in ("unet/config.json", "unet/weights", "run.json"):
+        (temporary / name).write_text("new")
+"""
+
+
+def test_after_a_kill_between_two_files_the_next_call_puts_the_others_there(mount):
+    root = files.Path(files.__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    (mount.parent / "run-2").mkdir()
+    assert subprocess.run([sys.executable, "-c", KILLED, mount], env=environment).returncode == 9
+    assert not (mount / "run.json").exists() and (mount / "checkpoints").is_dir()
+    files.recover(mount.parent / "ru")  # another folder, whose name begins alike
+    files.recover(mount)
+    assert contents(mount) == {"unet/config.json": "new", "unet/weights": "new", "run.json": "new"}
+    assert sorted(path.name for path in mount.parent.iterdir()) == ["run", "run-2"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks for a right to make links")
+def test_behind_a_link_is_written_and_the_link_stays(tmp_path):
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    (tmp_path / "disk" / "table.csv").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "run")
+    (tmp_path / "table.csv").symlink_to(tmp_path / "disk" / "table.csv")
+    for text in ("old", "new"):
+        write_run(tmp_path / "link", text)
+    with files.whole_file(tmp_path / "table.csv") as temporary:
+        temporary.write_text("new")
+    assert contents(tmp_path / "disk") == {"run/run.json": "new", "run/unet/config.json": "new", "table.csv": "new"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link", "table.csv"]
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "table.csv").is_symlink()
+
+
+def test_the_working_folder_itself_can_be_recovered(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / ".run.old").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    files.recover(".")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")

@@ -14,6 +14,7 @@ from dp_helpers import models, presets
 from dp_helpers.errors import InputError
 from dp_helpers.finetune import finetune, load_or_finetune
 from dp_helpers.runs import read_record
+from dp_helpers.training import loop
 
 
 def weights(module) -> dict[str, torch.Tensor]:
@@ -138,6 +139,37 @@ def test_too_little_memory_says_what_to_lower(preset, item, tmp_path):
     with pytest.raises(InputError, match="smaller resolution") as caught:
         finetune(item, item.own_masks, preset, progress=stop, **lean)
     assert "lora_rank" not in str(caught.value)
+
+
+def test_too_little_memory_keeps_no_tensors(preset, item, monkeypatch):
+    """A notebook keeps the last error, and with it all that its traceback holds."""
+    held = []
+
+    def stop(bank, **_):
+        held.append(weakref.ref(bank.latents))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("dp_helpers.finetune.train", lambda **given: stop(**given))
+    with pytest.raises(InputError, match="The memory of the device is too small") as caught:
+        finetune(item, item.own_masks, preset, progress=False)
+    gc.collect()
+    assert caught.value.__cause__ is not None and held[0]() is None
+
+
+@pytest.mark.parametrize(("precision", "way"), [("no", r"\.$"), ("bf16", r', or set .*="no" \(it is bf16 here')])
+def test_a_run_whose_loss_is_not_finite_is_ended_and_not_saved(preset, item, tmp_path, monkeypatch, precision, way):
+    real, calls = loop.batch_loss, []
+
+    def failing(*given, **options):
+        calls.append(0)
+        return real(*given, **options) * (float("nan") if len(calls) == 2 else 1)
+
+    monkeypatch.setattr(loop, "batch_loss", failing)
+    told = r"The loss of step 2 is nan, .* the run is not saved: lower finetune.learning_rate \(it is 0.001\)"
+    options = {"mixed_precision": precision, "output_dir": tmp_path / "runs" / "x", "progress": False}
+    with pytest.raises(InputError, match=told + way):
+        finetune(item, item.own_masks, preset, **options)
+    assert len(calls) == 2 and not (tmp_path / "runs").exists()
 
 
 def test_a_foreign_folder_is_refused_before_the_first_step(preset, item, tmp_path):

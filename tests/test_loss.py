@@ -58,6 +58,20 @@ def test_weights_of_one_change_nothing_and_others_do():
     assert value(weight) != pytest.approx(value(None), rel=1e-5)
 
 
+def test_a_sample_whose_weights_are_all_zero_does_not_count():
+    torch.manual_seed(0)
+    unet, scheduler, batch = make_unet(), training_scheduler("epsilon"), make_batch(2)
+    noise, text, timesteps = torch.randn(2, 4, 8, 8), torch.randn(2, 12, WIDTH), torch.tensor([5, 500])
+    batch.mask[0] = 1
+    values = []
+    for weight in (loss.pixel_weight(batch.mask, batch.object_mask, 0, 1), None):
+        found = loss.inpainting_loss(unet, scheduler, batch, text, noise, timesteps, weight=weight)
+        found.backward()
+        values.append(found.item())
+        assert all(torch.isfinite(part.grad).all() for part in unet.parameters() if part.grad is not None)
+    assert 0 < values[0] < values[1]
+
+
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 def test_min_snr_is_finite_at_every_timestep(prediction_type):
     scheduler = training_scheduler(prediction_type)

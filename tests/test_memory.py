@@ -111,6 +111,23 @@ def test_each_choice_changes_its_part(preset):
     assert memory.account(preset, "cuda").parts["weights"] % memory.GPU_BLOCK == 0
 
 
+def test_the_account_follows_encoding_prior_and_resolution(preset):
+    def found(resolution=32, **settings):
+        return memory.account(presets.change(preset, resolution=resolution, finetune=settings), "cpu")
+
+    masks = preset.finetune.masks_per_view
+    plain, two, most = found(), found(encode_batch_size=2), found(encode_batch_size=1 + masks)
+    assert plain.encoding < two.encoding <= most.encoding == found(encode_batch_size=64).encoding
+    assert (plain.parts, plain.most) == (most.parts, most.most)
+    prior = found(prior_weight=1.0, class_pictures=2 * preset.finetune.views)
+    assert prior.parts["bank"] == 3 * plain.parts["bank"]
+    twice = found(batch_size=2 * preset.finetune.batch_size).most["activations"]
+    assert twice <= prior.most["activations"] < 1.1 * twice and twice > 1.5 * plain.most["activations"]
+    large = found(resolution=64)
+    assert large.parts["bank"] == pytest.approx(4 * plain.parts["bank"], rel=0.01)
+    assert large.most["activations"] > 2 * plain.most["activations"] and large.encoding > 2 * plain.encoding
+
+
 def test_a_run_that_fits_says_nothing(preset, monkeypatch):
     monkeypatch.setattr(fits, "available", lambda device: 1e12)
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from dp_helpers import catalog, files, finetune, models, presets
 from dp_helpers.__main__ import main
@@ -83,6 +84,27 @@ def test_several_items_are_shared_out_and_the_finished_ones_are_skipped(tmp_path
     assert main([*words[2:], "--out", str(tmp_path / "runs")]) == 0
     again = [(folder / "run.json").stat().st_mtime_ns for folder in folders]
     assert (again[0], again[2]) == (made[0], made[2]) and again[1] > made[1]
+
+
+def test_two_processes_train_one_item_by_the_command(tmp_path, family, item_folder):
+    words = ["-m", "dp_helpers", "finetune", str(item_folder), "--preset", str(family / "preset.toml"), "--steps", "1"]
+    out = launch(2, *words, "--out", str(tmp_path / "run"))
+    assert out.split() == [str(tmp_path / "run")]
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["losses"]) == 1
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch, preset, item):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    processes.take_gpu()
+    assert taken == []  # one process may have chosen another GPU than the first
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "3"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(finetune, "_checkpoints", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        finetune.finetune(item, item.own_masks, preset)
+    assert taken == [1]
 
 
 def test_shared_models_are_read_once_and_do_not_mix(preset, monkeypatch):

@@ -94,6 +94,22 @@ def test_a_foreign_folder_is_not_overwritten(run, tmp_path):
     assert runs.check_run_folder(tmp_path / "empty") == tmp_path / "empty"
 
 
+def test_what_systems_put_into_folders_is_not_foreign(run, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / ".ipynb_checkpoints").mkdir()
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        (folder / name).touch()
+    assert runs.check_run_folder(folder) == folder
+    runs.save_run(replace(run), folder)
+    assert {".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "run.json"} < {path.name for path in folder.iterdir()}
+
+
+def test_a_run_is_loaded_from_the_working_folder(run, monkeypatch):
+    monkeypatch.chdir(run.folder)
+    assert runs.load_run(".").losses == run.losses
+
+
 def test_the_run_of_another_item_is_not_overwritten(run, item, preset, tmp_path):
     folder = runs.save_run(replace(run), tmp_path / "run")
     assert runs.check_run_folder(folder, item) == folder

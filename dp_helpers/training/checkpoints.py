@@ -40,6 +40,8 @@ class Checkpoints:
         every: save after every so many steps; 0 saves none.
         keep: keep so many of the latest.
         made_from: what the run is made from, as `origin.made_from` says it. A checkpoint of another run is refused.
+        made_with: what this machine took where the settings leave it a choice, by name: the precision and the class of
+            the optimizer. A state that was made with others cannot be loaded.
         stop_requested: a signal came; the run ends after the current step.
     """
 
@@ -47,6 +49,7 @@ class Checkpoints:
     every: int
     keep: int
     made_from: dict[str, Any]
+    made_with: dict[str, str] = field(default_factory=dict)
     stop_requested: bool = False
     _handlers: dict[int, Any] = field(default_factory=dict)
 
@@ -111,7 +114,8 @@ class Checkpoints:
         path = self.folder / f"step-{step:06d}"
         with whole_folder(path, replace=True) as temporary:
             save_file(tensors, temporary / "state.safetensors")
-            record = {"step": step, "losses": losses, "made_from": self.made_from, "state": tree}
+            made = {"made_from": self.made_from, "made_with": self.made_with}
+            record = {"step": step, "losses": losses, **made, "state": tree}
             (temporary / "state.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         kept = self._whole()[-self.keep :]
         for old in set(self.folder.glob("step-*")) - set(kept):  # those that a kill has half removed, too
@@ -126,8 +130,8 @@ class Checkpoints:
             read is passed over with a warning, because a drive may not have written all of it.
 
         Raises:
-            InputError: no checkpoint can be read, or they belong to a run with other settings, item or seed; or the
-                disk has no room for the checkpoints to come.
+            InputError: no checkpoint can be read, or they belong to a run with other settings, item or seed, or of
+                another kind of machine; or the disk has no room for the checkpoints to come.
         """
         weights = sum(weight.numel() for thing in state.values() for weight in _trained(thing).values())
         # At least 2 bytes a weight for the run; 4 and two moments of 1 for each checkpoint, of which one is in writing.
@@ -141,13 +145,25 @@ class Checkpoints:
                 f"{path} belongs to another run (it differs in {', '.join(differing)}): resume with the same settings, "
                 f"or delete {self.folder}."
             )
+        self._check_machine(path, record.get("made_with") or _guess(tree))
         for name, thing in state.items():
             weights = _trained(thing)
-            if not weights:
+            if not weights and name in tree:  # an older version may have saved no scaler: then a new one will do
                 thing.load_state_dict(tree[name])
             for key, weight in weights.items():  # load_state_dict would lose the order in memory, and bit-equal sums
                 weight.data = tree[name][key].to(weight.device)
         return record["step"], record["losses"]
+
+    def _check_machine(self, path: Path, made_with: dict[str, str]) -> None:
+        differing = [name for name, value in self.made_with.items() if made_with.get(name, value) != value]
+        if differing:
+            old, new = (
+                " and ".join(f"{name} {each[name]}" for name in differing) for each in (made_with, self.made_with)
+            )
+            raise InputError(
+                f"{path} was made with {old}, but this machine takes {new}: resume on the same kind of machine, name a "
+                f"new folder, or delete {self.folder} to start again."
+            )
 
     def _read_latest(self) -> tuple[Path | None, dict[str, Any], dict[str, Any]]:
         """Return the latest checkpoint that can be read, its record and its state; None for the path without any."""
@@ -180,6 +196,12 @@ def _trained(thing: Any) -> dict[str, torch.nn.Parameter]:
     """Return the weights of a module that need a gradient, by name; nothing for what is no module."""
     named = thing.named_parameters() if isinstance(thing, torch.nn.Module) else ()
     return {name: weight for name, weight in named if weight.requires_grad}
+
+
+def _guess(tree: dict[str, Any]) -> dict[str, str]:
+    """Return the optimizer that made a state, for a checkpoint of an older version, which does not say it."""
+    kept = {name for moments in tree.get("optimizer", {}).get("state", {}).values() for name in moments}
+    return {"optimizer": "AdamW" if "exp_avg" in kept else "AdamW8bit"} if kept else {}
 
 
 def _differing(old: Any, new: Any, prefix: str = "") -> list[str]:

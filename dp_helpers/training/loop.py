@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -59,6 +60,9 @@ def train(
     Returns:
         What was trained: ``unet`` and ``text_encoder`` in eval mode, or the LoRA matrices ``lora``; and the loss of
         each step.
+
+    Raises:
+        InputError: a loss is not finite, or this machine or process cannot train as the settings ask.
     """
     settings, device = preset.finetune, pick_device()
     precision = mixed_precision(settings.mixed_precision, device)
@@ -77,6 +81,8 @@ def train(
         num_warmup_steps=settings.lr_warmup_steps,
         num_training_steps=settings.steps,
     )
+    if checkpoints:
+        checkpoints.made_with = {"precision": precision, "optimizer": type(optimizer).__name__}
     trained = [unet, text_encoder] if settings.train_text_encoder else [unet]
     *trained, optimizer, lr_scheduler = accelerator.prepare(*trained, optimizer, lr_scheduler)
     unet, text_encoder = trained if settings.train_text_encoder else (*trained, text_encoder.to(accelerator.device))
@@ -108,6 +114,7 @@ def train(
                     optimizer.zero_grad(set_to_none=True)
                 batch_losses.append(loss.detach())
             losses.append(accelerator.reduce(torch.stack(batch_losses).mean(), "mean").item())
+            _check_finite(losses[-1], step + 1, settings, precision)
             accelerator.log({"loss": losses[-1], "learning_rate": lr_scheduler.get_last_lr()[0]}, step=step + 1)
             if callable(progress):
                 progress(step + 1, settings.steps, losses[-1])
@@ -149,6 +156,13 @@ def _steps(done: int, steps: int, progress: Progress, losses: list[float]):
             recent = losses[-20:]
             bar.set_postfix(loss=f"{sum(recent) / len(recent):.3f}", refresh=False)
             bar.update()
+
+
+def _check_finite(loss: float, step: int, settings: Finetune, precision: str) -> None:
+    if not math.isfinite(loss):
+        ways = f"lower finetune.learning_rate (it is {settings.learning_rate:g})"
+        ways += "" if precision == "no" else f', or set finetune.mixed_precision="no" (it is {precision} here)'
+        raise InputError(f"The loss of step {step} is {loss}, so training has failed and the run is not saved: {ways}.")
 
 
 def _accelerator(preset: Preset, precision: str, device: torch.device, checkpoints: Checkpoints | None) -> Accelerator:

@@ -70,7 +70,8 @@ def inpainting_loss(
     truth = target(scheduler, batch.latents, noise, timesteps)
     error = F.mse_loss(prediction.float(), truth.float(), reduction="none")  # (B, 4, h, w)
     if weight is not None:
-        error = error * weight / weight.mean(dim=(1, 2, 3), keepdim=True)
+        mean = weight.mean(dim=(1, 2, 3), keepdim=True)
+        error = error * weight / mean.clamp(min=torch.finfo(mean.dtype).tiny)  # all weights may be 0: so is the loss
     error = error.mean(dim=(1, 2, 3))  # (B,)
     if snr_gamma is not None:
         error = error * min_snr_weight(scheduler, timesteps, snr_gamma)

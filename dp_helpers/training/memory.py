@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -157,10 +157,12 @@ def _training(preset: Preset, device: str, block: int) -> tuple[dict[str, int], 
 
 def _loss(unet, text_encoder, scheduler, preset: Preset, precision: str) -> torch.Tensor:
     """Return the loss of one fake batch."""
-    size, side, settings = preset.finetune.batch_size, unet.config.sample_size, preset.finetune
+    side, settings = _latent_side(preset), preset.finetune
+    size = settings.batch_size * (2 if settings.prior_weight else 1)  # as many class pictures follow
     latents = torch.empty(size, 4, side, side)
     batch = Batch(latents, latents[:, :1], latents, latents[:, :1])
-    input_ids = torch.empty(1 + (settings.prompt_dropout > 0), text_encoder.config.max_position_embeddings).long()
+    prompts = 3 if settings.prior_weight else 1 + (settings.prompt_dropout > 0)
+    input_ids = torch.empty(prompts, text_encoder.config.max_position_embeddings).long()
     learns = any(weight.requires_grad for weight in text_encoder.parameters())
     with (
         torch.set_grad_enabled(learns),
@@ -179,20 +181,31 @@ def _loss(unet, text_encoder, scheduler, preset: Preset, precision: str) -> torc
 
 @torch.no_grad()
 def _encoding(preset: Preset, block: int) -> int:
-    """Return the bytes of the VAE and its activations while it encodes a picture."""
-    vae = shapes.vae(preset)
+    """Return the bytes of the VAE and its activations while it encodes as many pictures of a view as it may at once."""
+    vae, settings = shapes.vae(preset), preset.finetune
+    size = min(settings.encode_batch_size, 1 + settings.masks_per_view)
     with FakeTensorMode(allow_non_fake_inputs=True), _Storages(block) as storages:
         _fill(vae)
-        vae.encode(torch.empty(1, 3, preset.resolution, preset.resolution))
+        vae.encode(torch.empty(size, 3, preset.resolution, preset.resolution))
     return sum(storages.peak.values())
 
 
 def _bank_bytes(preset: Preset, block: int) -> int:
-    """Return the bytes of the bank. Both a view and a mask take five channels of latent size in fp32."""
-    config = shapes.configuration(preset, UNet2DConditionModel, "unet")
-    views = preset.finetune.views
-    masks = views * preset.finetune.masks_per_view
-    return _rounded((views + masks) * 5 * config["sample_size"] ** 2 * 4 + masks * 8, block)
+    """Return the bytes of the item's bank and that of the class pictures.
+
+    Both a view and a mask take five channels of latent size in fp32.
+    """
+    settings, total = preset.finetune, 0
+    for views in (settings.views, settings.class_pictures if settings.prior_weight else 0):
+        masks = views * settings.masks_per_view
+        total += _rounded((views + masks) * 5 * _latent_side(preset) ** 2 * 4 + masks * 8, block)
+    return total
+
+
+def _latent_side(preset: Preset) -> int:
+    """Return the side of the latents that the preset trains on."""
+    levels = shapes.configuration(preset, AutoencoderKL, "vae")["block_out_channels"]
+    return preset.resolution // 2 ** (len(levels) - 1)
 
 
 def state_bytes(numel: int, optimizer: str) -> list[int]:

@@ -36,12 +36,17 @@ def my_part(batch_size: int) -> tuple[int, torch.Tensor]:
     return count() * batch_size, torch.arange(first, first + batch_size)
 
 
+def take_gpu() -> None:
+    """Compute on a GPU of this process's own from now on, if there are several processes."""
+    if count() > 1 and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+
+
 def take_share(things: Sequence[Thing]) -> list[Thing]:
     """Return this process's share of some things, and let it work alone from now on."""
     share = list(things[int(os.environ.get("RANK", 0)) :: count()])
+    take_gpu()
     if count() > 1:
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         for name in _LAUNCHER:  # accelerate would read them and wait for the others
             os.environ.pop(name, None)
     return share
