@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -18,18 +17,20 @@ _FOR_BASELINES = ("paint_by_example",)  # models that no product of your own nee
 def checks(preset_name: str = "tiny") -> Iterator[tuple[bool | None, str, str]]:
     """Yield (is it right, what was checked, what was found) for each requirement.
 
-    None: it is not right, but only the baselines need it.
+    None: it is not right, but only the baselines need it, or the preset does without it.
     """
     yield sys.version_info >= (3, 11), "Python", f"{sys.version.split()[0]} (3.11 or newer is needed)"
     for library in ("torch", "diffusers", "transformers", "accelerate"):
         yield _try(library, lambda library=library: import_module(library).__version__)
     yield _try("device", _device)
-    yield _try("8-bit Adam", _adam)
     right, name, found = _try(f"preset {preset_name}", lambda: presets.load(preset_name).source)
     yield right, name, found
     if not right:
         return
     preset, sizes, there = presets.load(preset_name), [], set()
+    right, name, found = _try("8-bit Adam", _adam)
+    spared = not right and preset.finetune.optimizer != "adamw8bit"
+    yield None if spared else right, name, f"this preset does without it: {found}" if spared else found
     for model, sources in vars(preset.models).items():
         if sources:
             right, name, found = _try(f"model {model}", lambda model=model: _model(preset, model, sizes))
@@ -68,7 +69,7 @@ def _adam() -> str:
 
     reason = why_no_8bit(pick_device())
     if reason:
-        raise RuntimeError(f"{reason}; fine-tuning will take AdamW, which needs more memory")
+        raise RuntimeError(f"{reason}; fine-tuning takes AdamW, which needs more memory")
     return "bitsandbytes took a step with 8-bit states"
 
 
@@ -104,8 +105,6 @@ def _memory(preset: presets.Preset) -> str:
     device = pick_device()
     on_gpu = device.type == "cuda"
     free = torch.cuda.mem_get_info()[0] if on_gpu else fits.available(device)
-    if free == math.inf:
-        return "this system does not tell"
     planned, why = fits.planned(preset, device)
     needed = memory.account(planned, "cuda" if on_gpu else "cpu").total + (0 if on_gpu else _IMPORTS)
     place, without = "GPU" if on_gpu else "CPU", " without 8-bit Adam" if why else ""

@@ -6,7 +6,9 @@ matrices are merged into the weights, and their file goes along in both namings.
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
+import json
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from safetensors.torch import save_file
 
-from . import models, single_file
+from . import models, presets, single_file, sources
 from .errors import InputError
 from .files import check_can_write, whole_folder
 from .presets import Preset
@@ -23,6 +25,7 @@ from .runs import Run
 from .training import lora
 
 KOHYA_FILE = "lora_kohya.safetensors"
+MARK = "made_with: dp_helpers"  # a line of the card's front matter: this folder is an export, and may be replaced
 USAGE = """
 ```python
 import torch
@@ -36,7 +39,15 @@ image = pipe({prompt!r}, image=photo, mask_image=mask, guidance_scale={guidance_
 """
 
 
-def export(run: Run, preset: Preset, folder: str | Path, *, lora_scale: float = 1.0, one_file: bool = True) -> Path:
+def export(
+    run: Run,
+    preset: Preset,
+    folder: str | Path,
+    *,
+    lora_scale: float = 1.0,
+    one_file: bool = True,
+    place: str | None = None,
+) -> Path:
     """Write a run as a whole pipeline in fp16, with a model card.
 
     Args:
@@ -45,12 +56,19 @@ def export(run: Run, preset: Preset, folder: str | Path, *, lora_scale: float = 
         folder: to write to; an older export in it is replaced.
         lora_scale: how strongly a LoRA is merged.
         one_file: also write one file under the original names, and check it by loading it back.
+        place: where others will find it, for the card: "user/name" on the Hub. None: the folder's name.
 
     Raises:
-        InputError: the folder holds something else, or one file cannot express this model.
+        InputError: the folder holds something else, the preset has another base model than the run, there is no LoRA to
+            scale, or one file cannot express this model.
     """
     folder = check_export_folder(folder)
-    pipe = models.load_pipeline(preset, device="cpu", **run.modules)
+    sources.check_base(preset, run.record)
+    presets.change(preset, inpaint={"lora_scale": lora_scale})  # refuses what is no scale
+    if lora_scale != 1 and not run.lora:
+        raise InputError("This run has no LoRA to scale: leave lora_scale at 1, or fine-tune with lora_rank.")
+    # Copies, because the pipeline casts its modules in place, and a painter may have those of the run.
+    pipe = models.load_pipeline(preset, device="cpu", **copy.deepcopy(run.modules))
     if run.lora:
         lora.merge(pipe, run.lora, lora_scale)
     pipe = pipe.to(torch.float16)
@@ -61,7 +79,8 @@ def export(run: Run, preset: Preset, folder: str | Path, *, lora_scale: float = 
         if run.lora:
             save_file(run.lora, temporary / lora.FILE, metadata={"format": "pt"})
             save_file(kohya_names(run.lora), temporary / KOHYA_FILE, metadata={"format": "pt"})
-        card(run, preset, folder.name).save(temporary / "README.md")
+        card(run, preset, place or folder.name).save(temporary / "README.md")
+        _forget_paths(temporary)
     return folder
 
 
@@ -69,11 +88,20 @@ def check_export_folder(folder: str | Path) -> Path:
     """Return ``folder`` as a Path if an export can be written there.
 
     Raises:
-        InputError: it cannot be written, or holds something else than an older export.
+        InputError: it cannot be written, or holds something else than an older export with its `MARK`.
     """
     folder = check_can_write(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "model_index.json").is_file():
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return folder
+    if not (folder / "model_index.json").is_file():
         raise InputError(f"{folder} holds other things than an exported pipeline: name a new folder.")
+    told = folder / "README.md"
+    text = told.read_text(encoding="utf-8", errors="replace") if told.is_file() else ""
+    if MARK not in text.partition("\n---")[0].splitlines():
+        raise InputError(
+            f"{folder} holds a pipeline, but its README.md does not say that `export` made it: name a new folder, or "
+            "remove that one."
+        )
     return folder
 
 
@@ -87,15 +115,16 @@ def kohya_names(matrices: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def card(run: Run, preset: Preset, place: str) -> ModelCard:
     """Write the model card: what it is, how to use it, every setting, and the base model's licence."""
-    base, record, item = preset.models.inpainting[0], run.record, run.record["item"]
-    public = not base.startswith((".", "/", "~", "data/"))
+    record, item, licence = run.record, run.record["item"], _licence(preset)
+    base, public = _base(run, preset)
     data = ModelCardData(
-        license=preset.license,
+        license=licence,
         base_model=base if public else None,
         library_name="diffusers",
         pipeline_tag="image-to-image",
         tags=["inpainting", "stable-diffusion", "dreambooth", *(["lora"] if run.lora else [])],
         instance_prompt=run.prompt,
+        made_with="dp_helpers",  # the MARK
     )
     title = item["title"] or run.record["class_noun"]
     usage = USAGE.format(place=place, prompt=run.prompt, **_used(preset))
@@ -113,7 +142,7 @@ masked DreamBooth ([arXiv 2305.01257](https://arxiv.org/abs/2305.01257)) on {len
 {usage}
 ## Licence
 
-The base model is `{base}`, its licence is `{preset.license}`. These weights are derived from it, so its terms and
+The base model is `{base}`, its licence is `{licence}`. These weights are derived from it, so its terms and
 restrictions hold for them, too. The photos of the product have their own rights.
 
 ## Limits
@@ -167,9 +196,44 @@ def check_repo_id(repo_id: str) -> str:
     """
     try:
         validate_repo_id(repo_id)
+        if "/" not in repo_id:  # the Hub's library takes it, for models from before there were users
+            raise HFValidationError("it names no user")
     except HFValidationError as error:
         raise InputError(f"{repo_id!r} is no name of a repository ({error}): give one like user/name.") from error
     return repo_id
+
+
+def _base(run: Run, preset: Preset) -> tuple[str, bool]:
+    """Return the name of the base model that served a run, and whether it is an id on the Hub.
+
+    Others may read it, so of a folder on this machine it is the last part of the path, or the name in data/.
+    """
+    source = (run.record.get("sources") or {}).get("inpainting") or preset.models.inpainting[0]
+    if found := sources.public_id(source, preset):
+        return found, True
+    path = PureWindowsPath(source)  # it knows both kinds of slashes
+    ours = [each for each in preset.models.inpainting if each.startswith("data/") and path.match(each)]
+    return (ours or [path.name])[0], False
+
+
+def _licence(preset: Preset) -> str:
+    """Return the licence that a preset states for its base model; "unknown" if the model alone was changed."""
+    try:
+        own = presets.load(preset.source)
+    except InputError:  # its file is gone
+        return preset.license
+    same = preset.models.inpainting == own.models.inpainting
+    return preset.license if same or preset.license != own.license else "unknown"
+
+
+def _forget_paths(folder: Path) -> None:
+    """Remove the paths of this machine, which the library notes, from the configurations in an export."""
+    for path in folder.rglob("*.json"):
+        if '"_name_or_path"' in (text := path.read_text(encoding="utf-8")):
+            kept = json.loads(
+                text, object_hook=lambda table: {key: table[key] for key in table if key != "_name_or_path"}
+            )
+            path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _used(preset: Preset) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def load(source: str | Path) -> Preset:
     if not path.is_file():
         raise InputError(f"There is no preset {str(source)!r}: name one of {', '.join(names)}, or a TOML file.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # tomllib's own, and those of text and numbers
         raise InputError(f"{path} is not a TOML file: {error}.") from error
     given = {"name": path.stem, "source": str(source) if named else str(path.resolve()), "folder": path.parent}
@@ -184,13 +184,14 @@ def change(preset: Preset, **changes: Any) -> Preset:
 
 _SHARE, _NOT_NEGATIVE = ("between 0 and 1", lambda value: 0 <= value <= 1), ("0 or more", lambda value: value >= 0)
 _COUNT, _SIZE = ("at least 1", lambda value: value >= 1), ("between 1 and 4096", range(1, 4097).__contains__)
-
+_PROMPTS = "texts, in braces {class_noun} alone", lambda given: not {*"{}"} & {*str(given).replace("{class_noun}", "")}
 # What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
     ("", "resolution", "a multiple of 8 up to 4096", range(8, 4097, 8).__contains__),
     ("", "token", "one word", lambda value: len(value.split()) == 1),
     ("models", "inpainting", "a list of at least one source", bool),
     ("segment", "prompts", "a list of at least one prompt", bool),
+    ("segment", "prompts", *_PROMPTS),
     ("segment", "threshold", "between 0 and 1, neither of them included", lambda value: 0 < value < 1),
     ("segment", "smooth grow", *_SHARE),
     ("segment", "edges", *_NOT_NEGATIVE),
@@ -241,10 +242,9 @@ def _checked(preset: Preset, where: str) -> Preset:
             value = getattr(getattr(preset, table) if table else preset, name)
             if value is not None and not holds(value):
                 raise InputError(f"{where}{table}{'.' if table else ''}{name} is {value!r}, but must be {wanted}.")
-    mixture, painting = preset.masks, preset.inpaint
-    if not mixture.rectangle + mixture.ellipse + mixture.object + mixture.full > 0:
+    shares, steps, strength = preset.masks, preset.inpaint.num_inference_steps, preset.inpaint.strength
+    if not shares.rectangle + shares.ellipse + shares.object + shares.full > 0:
         raise InputError(f"{where}the shares of [masks] are all 0: give at least one of them a share.")
-    if int(painting.num_inference_steps * painting.strength) < 1:
-        few = f"{painting.num_inference_steps} steps at strength {painting.strength}"
-        raise InputError(f"{where}{few} leave no step to take: raise one of them.")
+    if int(steps * strength) < 1:
+        raise InputError(f"{where}{steps} steps at strength {strength} leave no step to take: raise one of them.")
     return preset

@@ -43,11 +43,15 @@ def test_whatever_is_broken_is_one_line(monkeypatch):
     assert found["model inpainting"][0] and found["Python"][0]
 
 
-@pytest.mark.parametrize(("reason", "right"), [(None, True), ("no kernel", False)])
-def test_8bit_adam_is_tried(monkeypatch, reason, right):
+@pytest.mark.parametrize(
+    ("name", "reason", "right"),
+    [("tiny", None, True), ("tiny", "no kernel", None), ("sd15", None, True), ("sd15", "no kernel", False)],
+)
+def test_8bit_adam_is_tried_and_needed_where_the_preset_uses_it(monkeypatch, name, reason, right):
     monkeypatch.setattr("dp_helpers.training.optim.why_no_8bit", lambda device: reason)
-    [(was_right, _, what)] = [line for line in check.checks("tiny") if line[1] == "8-bit Adam"]
-    assert was_right == right and (reason or "8-bit states") in what
+    was_right, what = found("8-bit Adam", name)
+    assert was_right is right and (reason or "8-bit states") in what
+    assert ("this preset does without it" in what) == (right is None)
 
 
 def test_the_source_of_every_model_is_named():

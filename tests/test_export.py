@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,7 +183,7 @@ def test_the_card_says_what_it_is(exported, run, preset):
     real = presets.change(preset, license="creativeml-openrail-m", models={"inpainting": ["someone/base"]})
     untitled = replace(run, record=run.record | {"item": run.record["item"] | {"title": ""}})
     assert "# armchair, fine-tuned" in export.card(untitled, preset, "box").text
-    data = export.card(run, real, "me/box").data
+    data = export.card(with_base(run, "someone/base@123"), real, "me/box").data
     assert (data.license, data.base_model) == ("creativeml-openrail-m", "someone/base")
 
 
@@ -272,9 +274,14 @@ def test_the_command(run, family, tmp_path, capsys, hub):
         capsys, "export", run.folder, "--out", tmp_path / "other", "--no-single-file", "--push-to-hub", "me/box"
     )
     assert done.returncode == 0 and len(hub) == 2 and not (tmp_path / "other" / "other.safetensors").exists()
+    assert 'from_pretrained("me/box"' in (tmp_path / "other" / "README.md").read_text()
     for arguments, words in (
         ((run.folder, "--out", tmp_path / "x", "--push-to-hub", "me/box/es"), "no name of a repository"),
+        ((run.folder, "--out", tmp_path / "x", "--push-to-hub", "armchair"), "it names no user"),
         ((run.folder, "--out", tmp_path / "x", "--dry-run"), "give both"),
+        ((run.folder, "--out", tmp_path / "x", "--public"), "give both"),
+        ((run.folder, "--out", tmp_path / "x", "--lora-scale", "0.5"), "no LoRA to scale"),
+        ((run.folder, "--out", tmp_path / "x", "--set", 'models.inpainting=["a/b"]'), "names a/b"),
         ((tmp_path, "--out", tmp_path / "x"), "not a fine-tuned run"),
     ):
         done = Done(capsys, "export", *arguments)
@@ -284,3 +291,94 @@ def test_the_command(run, family, tmp_path, capsys, hub):
 def test_an_export_of_tiny_says_why_there_is_no_single_file():
     config = models.load_config(presets.load("tiny"), "inpainting", UNet2DConditionModel, subfolder="unet")
     assert single_file.why_not(config)
+
+
+def test_no_path_of_the_machine_goes_along(exported, run, preset, family):
+    """diffusers writes where a model was loaded from into its configurations."""
+    places = {str(family), family.as_posix(), str(run.folder), str(Path.home())}
+    for path in exported.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not [place for place in places if place.encode() in content], path
+            assert b"_name_or_path" not in content or path.suffix == ".safetensors", path
+
+
+def with_base(run, served, **changes):
+    """The run as if another base model had served it."""
+    return replace(run, record=run.record | {"sources": {"inpainting": served}} | changes)
+
+
+@pytest.mark.parametrize(
+    ("served", "said", "base"),
+    [
+        ("someone/base@123", "someone/base", "someone/base"),
+        ("/home/anna/secret/base", "base", None),
+        ("C:\\Users\\anna\\base", "base", None),
+        ("/cache/models--some--base/snapshots/123", "some/base", "some/base"),
+        ("/home/anna/dreampaint/data/tiny/inpainting", "data/tiny/inpainting", None),
+    ],
+)
+def test_the_card_names_the_base_that_served_the_run(run, preset, served, said, base):
+    listed = presets.change(preset, models={"inpainting": ["first/one", "data/tiny/inpainting"]})
+    card = export.card(with_base(run, served), listed, "me/box")
+    assert card.data.base_model == base and f"The base model is `{said}`" in card.text
+    assert "anna" not in str(card) and 'from_pretrained("me/box"' in card.text
+
+
+def test_a_licence_is_that_of_the_base_or_unknown(run, family, tmp_path):
+    (tmp_path / "mine.toml").write_text('license = "mit"\n' + (family / "preset.toml").read_text())
+    mine = presets.load(tmp_path / "mine.toml")
+    assert export.card(run, mine, "box").data.license == "mit"
+    other = presets.change(mine, models={"inpainting": ["someone/base"]})
+    assert export.card(run, other, "box").data.license == "unknown"
+    assert export.card(run, presets.change(other, license="gpl"), "box").data.license == "gpl"
+    (tmp_path / "mine.toml").unlink()
+    assert export.card(run, mine, "box").data.license == "mit"
+
+
+def test_an_export_replaces_an_export_and_no_other_pipeline(exported, run, preset, family, tmp_path):
+    shutil.copytree(exported, tmp_path / "box")
+    (tmp_path / "box" / "older.txt").write_text("")
+    export.export(run, preset, tmp_path / "box", one_file=False)
+    assert not (tmp_path / "box" / "older.txt").exists()
+    mine = shutil.copytree(family / "inpainting", tmp_path / "mine")
+    for text in (None, "My own pipeline", f"---\nlicense: mit\n---\n{export.MARK}\n", "\0\xff"):
+        if text is not None:
+            (mine / "README.md").write_bytes(text.encode("latin-1"))
+        with pytest.raises(InputError, match="mine holds a pipeline, but .*: name a new folder, or remove that one"):
+            export.export(run, preset, mine)
+    assert (mine / "unet").is_dir() and export.MARK in (exported / "README.md").read_text().splitlines()
+    with pytest.raises(InputError, match="name a new folder"):
+        export.check_export_folder("data/tiny/inpainting")
+
+
+def test_the_run_stays_as_it_is(make_run, preset, photo, mask, tmp_path):
+    run = make_run("stays")
+    painter = inpaint.load_painter(preset, run, device="cpu")
+    before = {name: {weight.dtype for weight in module.parameters()} for name, module in run.modules.items()}
+    painted = painter(photo, mask, seed=3).image
+    export.export(run, preset, tmp_path / "box", one_file=False)
+    after = {name: {weight.dtype for weight in module.parameters()} for name, module in run.modules.items()}
+    assert before == after and painter(photo, mask, seed=3).image.tobytes() == painted.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (0.5, "no LoRA to scale"),
+        (float("nan"), "lora_scale is nan"),
+        (float("inf"), "lora_scale is inf"),
+        (-1, "lora_scale is -1.0"),
+    ],
+)
+def test_a_scale_that_does_nothing_is_refused(run, preset, tmp_path, scale, words):
+    with pytest.raises(InputError, match=words):
+        export.export(run, preset, tmp_path / "box", lora_scale=scale)
+    assert not (tmp_path / "box").exists()
+
+
+def test_a_run_on_another_base_is_refused(run, preset, tmp_path):
+    other = with_base(run, "someone/base@123", preset={**run.record["preset"], "models": {}})
+    with pytest.raises(InputError, match="on someone/base, but preset 'preset' names ./inpainting"):
+        export.export(other, preset, tmp_path / "box")
+    assert not (tmp_path / "box").exists()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers import StableDiffusionInpaintPipeline
 from safetensors.torch import load_file
-from tools.family import SIDE
+from tools.family import SIDE, make_unet
 
-from dp_helpers import inpaint, models, presets, runs
+from dp_helpers import denoising, inpaint, models, presets, runs
 from dp_helpers.errors import InputError
 from dp_helpers.finetune import finetune
 from dp_helpers.training import lora
@@ -123,6 +123,13 @@ def test_scale_at_painting(run, lora_preset, photo, mask):
     assert (pixels(painter, photo, mask) == full).all(), "a scale holds for one painting only"
 
 
+def test_previews_show_the_scale_that_is_painted(run, lora_preset, photo, mask):
+    base, painter = (inpaint.load_painter(lora_preset, each, device="cpu") for each in (None, run))
+    wanted = denoising.watch(base, photo, mask, prompt=run.prompt, num_inference_steps=4)[1]
+    steps = denoising.watch(painter, photo, mask, lora_scale=0.0, num_inference_steps=4)[1]
+    assert [step.image.tobytes() for step in steps] == [step.image.tobytes() for step in wanted]
+
+
 def test_a_scale_without_lora_is_refused(painter, photo, mask):
     with pytest.raises(InputError, match="no LoRA to scale"):
         painter(photo, mask, lora_scale=0.5)
@@ -214,3 +221,16 @@ def test_saved_weights_follow_the_umask(run):
     mask = os.umask(0)
     os.umask(mask)
     assert (run.folder / lora.FILE).stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_matrices_of_another_base_are_told_in_a_sentence(run, preset):
+    pipe = models.load_pipeline(preset, device="cpu", unet=make_unet(block_out_channels=(8, 32)))
+    with pytest.raises(InputError, match="LoRA does not fit the layers of this base model") as caught:
+        lora.load(pipe, run.lora)
+    assert "\n" not in str(caught.value)
+
+
+def test_targets_that_leave_nothing_to_train_are_refused(lora_preset, item):
+    settings = {"lora_targets": ["q_proj"], "train_text_encoder": False}
+    with pytest.raises(InputError, match="names q_proj of the text encoder alone, and train_text_encoder=false"):
+        finetune(item, item.own_masks, lora_preset, progress=False, **settings)

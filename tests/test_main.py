@@ -1,6 +1,7 @@
 """The command line, run as a person runs it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_painting_by_other_settings(family, item_folder, scene, capsys):
     assert wanted.items() <= made.items() and made["start"]
 
 
-def test_painting_over_a_photo_of_the_item(family, item_folder, scene, capsys):
+def test_painting_over_a_photo_of_the_item(family, item_folder, scene, monkeypatch, capsys):
     given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
     assert Done(capsys, "finetune", *given).returncode == 0
     painting = ("inpaint", scene / "run", scene / "photo.png", scene / "mask.png", "--num-inference-steps", 4)
@@ -122,6 +123,11 @@ def test_painting_over_a_photo_of_the_item(family, item_folder, scene, capsys):
     assert done.returncode == 0, done.stderr
     made = json.loads(Image.open(scene / "over.png").text["dreampaint"])
     assert made["start"] and made["strength"] == baselines.STRENGTH_OVER_PASTE
+    monkeypatch.setenv("DREAMPAINT_DATA", str(scene))
+    shutil.copytree(item_folder, scene / "catalog" / "red-cube")
+    named = Done(capsys, *painting, "--out", scene / "named.png", "--over", "red-cube", "--over-photo", 1)
+    assert named.returncode == 0, named.stderr
+    assert (scene / "named.png").read_bytes() == (scene / "over.png").read_bytes()
     item, preset = catalog.load_item(item_folder), presets.load(family / "preset.toml")
     photo, mask = (Image.open(scene / f"{name}.png") for name in ("photo", "mask"))
     pasted = baselines.paste_in(preset, item, item.own_masks)(photo, mask, variant=0).image
@@ -134,10 +140,46 @@ def test_painting_over_a_photo_of_the_item(family, item_folder, scene, capsys):
     for wrong, words in (
         (("--over", item_folder, "--over-photo", 9), "has the photos 1 to 3"),
         (("--over-photo", 1), "name the item with --over"),
+        (("--over", "nowhere"), "There is no item 'nowhere'"),
         (("--over", item_folder, "--start", scene / "photo.png"), "not allowed with"),
     ):
         done = Done(capsys, *painting, "--out", scene / "no.png", *wrong)
         assert done.returncode == 2 and words in done.stderr and not (scene / "no.png").exists()
+
+
+def test_a_soft_mask_of_the_preset_is_used(family, item_folder, scene, capsys):
+    given = (item_folder, "--preset", family / "preset.toml", "--out", scene / "run", "--steps", 1)
+    assert Done(capsys, "finetune", *given).returncode == 0
+    faint = Image.open(scene / "mask.png").point(lambda value: value * 100 // 255)  # nothing is left of it at 128
+    faint.save(scene / "faint.png")
+    soft = family / "soft.toml"
+    soft.write_text((family / "preset.toml").read_text() + "soft_mask = true\n")  # [inpaint] is the last table
+    painting = ("inpaint", scene / "run", scene / "photo.png", scene / "faint.png", "--out")
+    made = []
+    for index, options in enumerate((["--set", "inpaint.soft_mask=true"], ["--preset", soft], ["--soft-mask"])):
+        done = Done(capsys, *painting, scene / f"{index}.png", *options)
+        assert done.returncode == 0, done.stderr
+        made.append(Image.open(scene / f"{index}.png"))
+        assert json.loads(made[-1].text["dreampaint"])["soft_mask"]
+    assert made[0].tobytes() == made[1].tobytes() == made[2].tobytes() != Image.open(scene / "photo.png").tobytes()
+    done = Done(capsys, *painting, scene / "hard.png")
+    assert done.returncode == 2 and "its brightest level is 100 of 255" in done.stderr
+    assert not (scene / "hard.png").exists()
+
+
+def test_a_run_on_another_base_is_refused(family, item_folder, scene, capsys):
+    """The preset of the run is loaded again, without what --set had changed in it."""
+    shutil.copytree(family / "inpainting", scene / "other")
+    settings = ("--set", f'models.inpainting=["{(scene / "other").as_posix()}"]')
+    for rank, name in ((0, "whole"), (2, "lora")):
+        given = (item_folder, "--preset", family / "preset.toml", "--out", scene / name, "--steps", 1, *settings)
+        assert Done(capsys, "finetune", *given, "--set", f"finetune.lora_rank={rank}").returncode == 0
+        painting = ("inpaint", scene / name, scene / "photo.png", scene / "mask.png", "--out", scene / f"{name}.png")
+        done = Done(capsys, *painting)
+        assert done.returncode == 2 and "names ./inpainting: paint and export with --set" in done.stderr
+        assert str(scene / "other") in done.stderr and not (scene / f"{name}.png").exists()
+        done = Done(capsys, *painting, *settings)
+        assert done.returncode == 0, done.stderr
 
 
 def test_demo(family, item_folder, context_folder, scene):
@@ -251,3 +293,12 @@ def assert_one_sentence(done, words, scene, before=None):
     assert "Traceback" not in done.stderr
     expected = before if before is not None else sorted([scene / "mask.png", scene / "photo.png"])
     assert sorted(scene.iterdir()) == expected
+
+
+def test_a_stop_says_that_nothing_is_half_written(scene, monkeypatch, capsys):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dp_helpers.commands.check.run", stop)
+    done = Done(capsys, "check")
+    assert done.returncode == 130 and done.stderr == "\ndp_helpers: stopped; no half-written file is left.\n"

@@ -50,6 +50,11 @@ def test_tiny_is_a_preset_like_any_other():
         ("token = 'two words'\n" + MODELS, "one word"),
         ("name = 'mine'\n" + MODELS, "'name'"),
         ("resolution 128", "not a TOML file"),
+        (MODELS + "[segment]\nprompts = []", "at least one prompt"),
+        (MODELS + "[segment]\nprompts = ['a {noun}']", "in braces .class_noun. alone"),
+        (MODELS + "[segment]\nprompts = ['{class_noun}', 'a }']", "segment.prompts"),
+        (MODELS + "[segment]\nprompts = ['{}']", "segment.prompts"),
+        (MODELS + "[segment]\nprompts = ['{class_noun.x}']", "segment.prompts"),
         ("finetune = 3\n" + MODELS, "finetune is 3"),
         (MODELS.replace('clip = ["a/b"]', 'clip = "a/b"'), "models.clip is 'a/b'"),
         (MODELS.replace('inpainting = ["a/b"]', "inpainting = []"), "at least one"),
@@ -61,6 +66,13 @@ def test_mistakes_are_told(tmp_path, text, words):
     with pytest.raises(InputError, match=words) as caught:
         presets.load(path)
     assert "mine.toml" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_of_the_windows_editor_is_read(tmp_path):
+    """It begins with a byte order mark."""
+    path = tmp_path / "mine.toml"
+    path.write_text(MODELS + "[segment]\nprompts = ['{class_noun}', 'my {class_noun} here']", encoding="utf-8-sig")
+    assert presets.load(path).segment.prompts == ("{class_noun}", "my {class_noun} here")
 
 
 def test_no_such_preset():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from dp_helpers import models, presets
+from dp_helpers.errors import Rejected
 from dp_helpers.finetune import finetune
 from dp_helpers.training import prior
 from dp_helpers.training.latents import build_bank
@@ -129,3 +134,52 @@ def test_without_a_class_bank_no_draw_changes(preset, item):
     bank = build_bank(models.load_vae(preset), item.photos, item.own_masks, preset)
     one, other = (train(bank, "a sks armchair", preset, class_prompt=words, progress=False)[1] for words in ("", "a x"))
     assert one == other
+
+
+class Checked:
+    """A pipeline whose safety checker rejects the pictures of some seeds. Others are as bright as their seed says."""
+
+    def __init__(self, bad) -> None:
+        self.bad, self.seeds = bad, []
+
+    def __call__(self, generator, **_):
+        seeds = [each.initial_seed() for each in generator]
+        self.seeds += seeds
+        rejected = [seed in self.bad for seed in seeds]
+        images = [
+            Image.new("RGB", (32, 32), "black" if bad else (100, 0, seed % 256))
+            for seed, bad in zip(seeds, rejected, strict=True)
+        ]
+        return SimpleNamespace(images=images, nsfw_content_detected=rejected)
+
+
+def test_rejected_pictures_are_drawn_again(preserving, item, tmp_path, monkeypatch):
+    apart = prior.SEEDS_APART
+    pipe = Checked({1, 2, 2 + apart})
+    monkeypatch.setattr(prior, "_pipeline", lambda preset: pipe)
+    Image.new("RGB", (32, 32)).save(tmp_path / "0000.png")  # kept by an older version
+    pictures = prior.class_pictures(item, preserving, tmp_path)
+    assert [picture.getpixel((0, 0))[2] for picture in pictures] == [0, (1 + apart) % 256, (2 + 2 * apart) % 256]
+    assert pipe.seeds == [0, 1, 1 + apart, 2, 2 + apart, 2 + 2 * apart]
+    assert all(Image.open(path).getbbox() for path in tmp_path.glob("*.png"))
+
+
+def test_pictures_that_are_always_rejected_end_the_run(preserving, item, tmp_path, monkeypatch):
+    pipe = Checked(range(10**6))
+    monkeypatch.setattr(prior, "_pipeline", lambda preset: pipe)
+    with pytest.raises(Rejected, match=f"rejected {prior.TRIES} pictures of 'a armchair' in a row.*prior_weight=0"):
+        prior.class_pictures(item, preserving, tmp_path)
+    assert len(pipe.seeds) == prior.TRIES * 2 and not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize("noun", ["/etc/x", "../../../x", "a\\b:c", "..", "/", "x" * 400, "chaise/../../longue"])
+def test_a_class_noun_is_no_path(preserving, item, tmp_path, noun):
+    folder = prior.picture_folder(replace(item, class_noun=noun), preserving, tmp_path / "box")
+    assert folder.parent == tmp_path / prior.FOLDER and len(folder.name) < 60
+    assert re.fullmatch(r"[\w-]+-[0-9a-f]{8}", folder.name)
+
+
+def test_plain_nouns_keep_their_folders(preserving, item, tmp_path):
+    for noun, start in (("coffee mug", "coffee-mug-"), ("t-shirt", "t-shirt-"), ("Küchenstuhl", "Küchenstuhl-")):
+        folder = prior.picture_folder(replace(item, class_noun=noun), preserving, tmp_path / "box")
+        assert folder.name.startswith(start)

@@ -178,3 +178,73 @@ def test_the_record_of_a_folder_names_the_folder(preset, item):
     run = finetune.finetune(item, item.own_masks, preset, steps=1, progress=False)
     assert run.record["sources"]["inpainting"].endswith("/inpainting")
     json.dumps(run.record)
+
+
+def test_a_folder_without_the_checker_serves_a_preset_without_it(preset, family, tmp_path):
+    folder = shutil.copytree(family / "inpainting", tmp_path / "inpainting")
+    index = json.loads((folder / "model_index.json").read_text())
+    checker = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (folder / "model_index.json").write_text(json.dumps(index | {"safety_checker": checker}))
+    checked = presets.change(preset, models={"inpainting": [str(folder)]})
+    with pytest.raises(InputError, match="has no configuration in safety_checker/"):
+        models.load_pipeline(checked, device="cpu")
+    free = presets.change(checked, safety_checker=False)
+    assert models.load_pipeline(free, device="cpu").safety_checker is None
+    assert sources.look_up(free, "inpainting") == (str(folder), 0)
+
+
+@pytest.mark.parametrize("source", ["C:/models/sd", "C:\\models\\sd", ".\\model", "..\\model", "~\\m", "\\\\nas\\sd"])
+def test_a_path_of_windows_is_no_id(preset, source):
+    assert sources.folder_of(source, preset) is not None and sources.public_id(source, preset) is None
+
+
+def test_an_id_is_no_path(preset):
+    for source in ("a/b", "a/b@main", "a-b/c.d_e"):
+        assert sources.folder_of(source, preset) is None
+        assert sources.public_id(source, preset) == source.partition("@")[0]
+    assert sources.folder_of("data\\tiny", preset) == sources.folder_of("data/tiny", preset)
+
+
+def record_of(served, *named):
+    return {"sources": {"inpainting": served}, "preset": {"models": {"inpainting": named}}}
+
+
+def names(preset, *sources):
+    return presets.change(preset, models={"inpainting": list(sources)})
+
+
+def test_a_base_is_the_same_by_any_of_its_names(preset, family, tmp_path):
+    here, snapshot = str(family / "inpainting"), tmp_path / "models--a--b" / "snapshots" / "1234"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(family / "inpainting")
+    for record, there in (
+        (record_of("/old/inpainting", "./inpainting"), ["./inpainting"]),  # all has moved
+        (record_of(here, "./elsewhere"), ["./inpainting"]),
+        (record_of(here, here), [str(tmp_path / "link")]),
+        (record_of("c/d@123", "a/b", "c/d"), ["a/b"]),  # the second source served it
+        (record_of("a/b@123", "a/b"), ["x/y", "a/b@456"]),
+        (record_of("a/b@123", "a/b"), [str(snapshot)]),
+        (record_of(str(snapshot), str(snapshot)), ["a/b"]),
+        ({}, ["a/b"]),
+        ({"sources": 3, "preset": {"models": ["a/b"]}}, ["a/b"]),
+        (None, ["a/b"]),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            sources.check_base(names(preset, *there), record)
+
+
+def test_another_base_is_refused_and_a_lost_one_is_said(preset, family, tmp_path):
+    here = str(family / "inpainting")
+    for record, there, words in (
+        (record_of("a/b@123", "a/b"), ["c/d", "e/f"], "on a/b, but preset 'preset' names c/d: .*=..a/b..'"),
+        (record_of("a/b@123", "a/b"), ["./inpainting"], "on a/b, but preset 'preset' names ./inpainting"),
+        (record_of(here, "./inpainting"), ["a/b"], f"on {here}, but preset 'preset' names a/b"),
+        ({"preset": {"models": {"inpainting": ["a/b"]}}}, ["c/d"], "on a/b, but"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            sources.check_base(names(preset, *there), record)
+        assert "if the two are copies, list both" in str(caught.value) and "\n" not in str(caught.value)
+        sources.check_base(names(preset, *there, *record["preset"]["models"]["inpainting"]), record)
+    with pytest.warns(UserWarning, match="on /gone/model, which is gone: the preset's ./inpainting takes its place"):
+        sources.check_base(preset, record_of("/gone/model", "/gone/model"))

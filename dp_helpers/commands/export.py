@@ -19,6 +19,7 @@ def add(commands) -> None:
     added.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the export to the Hugging Face Hub")
     added.add_argument("--public", action="store_true", help="a new repository on the Hub is private unless given")
     added.add_argument("--dry-run", action="store_true", help="write the export, and only list what would be uploaded")
+    common.add_settings(added)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -27,24 +28,28 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     if options.dry_run and not options.push_to_hub:
         raise InputError("--dry-run lists what --push-to-hub would upload: give both.")
+    if options.public and not options.push_to_hub:
+        raise InputError("--public says who sees what --push-to-hub uploads: give both.")
     common.quiet()
     from diffusers import UNet2DConditionModel
 
     from .. import export as exporting
-    from .. import models, runs, single_file
+    from .. import models, runs, single_file, sources
 
     exporting.check_export_folder(options.out)
     if options.push_to_hub:
         exporting.check_repo_id(options.push_to_hub)
     run = runs.load_run(options.run)
     preset = common.chosen_preset(options, run.preset_source)
+    sources.check_base(preset, run.record)  # before another base is asked for, and maybe downloaded
     one_file = not options.no_single_file
     unet_config = models.load_config(preset, "inpainting", UNet2DConditionModel, subfolder="unet")
     if one_file and (reason := single_file.why_not(unet_config)):
         common.say(f"{reason}.")
         one_file = False
     common.say(f"writing the pipeline of {run.prompt!r}")
-    print(exporting.export(run, preset, options.out, lora_scale=options.lora_scale, one_file=one_file))
+    settings = {"lora_scale": options.lora_scale, "one_file": one_file, "place": options.push_to_hub}
+    print(exporting.export(run, preset, options.out, **settings))
     if options.push_to_hub:
         place, dry = options.push_to_hub, options.dry_run
         files = exporting.push(options.out, place, private=not options.public, dry_run=dry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from .. import pictures, presets
@@ -20,7 +21,10 @@ def add(commands) -> None:
     added.add_argument("--out", type=Path, required=True, help="PNG file")
     added.add_argument("--prompt", help="default: the item's")
     added.add_argument(
-        "--soft-mask", action="store_true", help="blend by the mask's grey levels; they are split at 128 otherwise"
+        "--soft-mask",
+        action="store_true",
+        default=None,  # the preset's
+        help="blend by the mask's grey levels; they are split at 128 otherwise",
     )
     added.add_argument("--negative-prompt", help="guidance leads away from it")
     added.add_argument("--guidance-scale", type=float, help="default: the preset's")
@@ -43,7 +47,10 @@ def run(options: argparse.Namespace) -> None:
     """Paint a fine-tuned item into a photo."""
     presets.checked_seed(options.seed)
     photo = pictures.read_photo(options.photo)
-    mask = pictures.read_mask(options.mask, photo.size, soft=options.soft_mask)
+    names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale", "soft_mask")
+    settings = {name: getattr(options, name) for name in names}
+    preset = common.chosen_preset(options, _preset_of(options.run), inpaint=settings)
+    mask = pictures.read_mask(options.mask, photo.size, soft=preset.inpaint.soft_mask)
     start = pictures.read_photo(options.start) if options.start else None
     check_can_write(options.out, suffix=".png")
     if options.out.resolve() in [path.resolve() for path in (options.photo, options.mask, options.start) if path]:
@@ -52,18 +59,16 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     if options.over_photo is not None and options.over is None:
         raise InputError("--over-photo says which photo of an item to paint over: name the item with --over.")
-    names = ("guidance_scale", "num_inference_steps", "strength", "lora_scale")
-    settings = {name: getattr(options, name) for name in names}
+    over = common.item_folder(options.over) if options.over else None
     common.quiet()
     from .. import baselines, catalog, runs, segment
     from .. import inpaint as painting
 
     run = runs.load_run(options.run)
-    preset = common.chosen_preset(options, run.preset_source, inpaint=settings | {"soft_mask": options.soft_mask})
-    if options.over:
+    if over:
         if options.strength is None and preset.inpaint.strength == 1:  # nothing would be left of what is pasted
             preset = presets.change(preset, inpaint={"strength": baselines.STRENGTH_OVER_PASTE})
-        item = catalog.load_item(options.over, run.record["class_noun"])
+        item = catalog.load_item(over, run.record["class_noun"])
         index = _index(options, len(item.photos))
         paste = baselines.paste_in(preset, item, segment.object_masks(item, preset))
         start = paste(photo, mask, variant=index).image
@@ -73,6 +78,14 @@ def run(options: argparse.Namespace) -> None:
     texts = {"prompt": prompt, "negative_prompt": options.negative_prompt}
     painted = painter(photo, mask, start=start, seed=options.seed, **texts)
     print(painting.save_result(painted, options.out))
+
+
+def _preset_of(run: Path) -> str:
+    """Return the preset that a run names, without the libraries that load a run; `tiny` if it cannot be read."""
+    try:
+        return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["preset"]["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tiny"
 
 
 def _index(options: argparse.Namespace, count: int) -> int:

@@ -13,7 +13,9 @@ from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from transformers import CLIPTextModel
 
+from ..device import is_out_of_memory
 from ..errors import InputError
+from ..hub import first_line
 from ..presets import LORA_TARGETS, Finetune
 
 FILE = "pytorch_lora_weights.safetensors"  # the name under which load_lora_weights looks for it in a folder
@@ -28,7 +30,7 @@ def attach(unet: UNet2DConditionModel, text_encoder: CLIPTextModel, settings: Fi
         seed: of the first values. The product of two matrices is zero at first.
 
     Raises:
-        InputError: a target is the name of no layer.
+        InputError: a target is the name of no layer, or no layer that is trained has one of the names.
     """
     missing = set(settings.lora_targets)
     for module in (unet, text_encoder):
@@ -50,6 +52,11 @@ def attach(unet: UNet2DConditionModel, text_encoder: CLIPTextModel, settings: Fi
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             module.add_adapter(config)
+    if not missing and not any(getattr(module, "peft_config", None) for module in (unet, text_encoder)):
+        raise InputError(
+            f"finetune.lora_targets names {', '.join(settings.lora_targets)} of the text encoder alone, and "
+            "train_text_encoder=false leaves nothing to train: add a layer of the U-Net, for example to_q."
+        )
     if missing:
         raise InputError(
             f"finetune.lora_targets names {', '.join(sorted(missing))}, but no layer of U-Net or text encoder has a "
@@ -73,8 +80,20 @@ def matrices(
 
 
 def load(pipe: StableDiffusionInpaintPipeline, lora: dict[str, torch.Tensor]) -> None:
-    """Load the matrices of a LoRA file into a pipeline."""
-    pipe.load_lora_weights(dict(lora))  # it empties the dictionary that it is given
+    """Load the matrices of a LoRA file into a pipeline.
+
+    Raises:
+        InputError: they do not fit its layers.
+    """
+    try:
+        pipe.load_lora_weights(dict(lora))  # it empties the dictionary that it is given
+    except (RuntimeError, ValueError) as error:  # of torch for another size, of peft where no layer has the name
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"The run's LoRA does not fit the layers of this base model ({first_line(error).rstrip(':')}): take the "
+            "base model that the run was fine-tuned on."
+        ) from error
 
 
 def merge(pipe: StableDiffusionInpaintPipeline, lora: dict[str, torch.Tensor], scale: float = 1.0) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from PIL import Image
 from .. import masks, models, presets
 from ..catalog import Item
 from ..device import pick_device
+from ..errors import Rejected
 from ..files import whole_file
 from ..presets import Preset
 from .latents import Bank, build_bank
 
 FOLDER = "class-pictures"
+SEEDS_APART = 10_000  # of a picture's tries: more than there are class pictures, so that no two share a seed
+TRIES = 5  # of a picture that the safety checker rejects
 PAINTING = ("num_inference_steps", "guidance_scale", "eta")  # settings of [inpaint] behind a class picture
 
 
@@ -39,7 +43,9 @@ def picture_folder(item: Item, preset: Preset, run_folder: Path) -> Path:
     used = [getattr(preset.inpaint, name) for name in PAINTING]
     made_from = [class_prompt(item), preset.models.inpainting, preset.resolution, used]
     digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:8]
-    return run_folder.parent / FOLDER / f"{item.class_noun.replace(' ', '-')}-{digest}"
+    # A class noun may be a path, and may come from a stranger's archive.
+    noun = re.sub(r"[^\w-]+", "-", item.class_noun).strip("-")[:40] or "class"
+    return run_folder.parent / FOLDER / f"{noun}-{digest}"
 
 
 def class_pictures(
@@ -54,6 +60,9 @@ def class_pictures(
         preset: the model, its settings, and the number of pictures.
         folder: keep them here, and draw only those that are missing. None keeps none.
         progress: called with (pictures done, pictures in all).
+
+    Raises:
+        Rejected: the safety checker rejects a picture again and again.
     """
     count, at_once = preset.finetune.class_pictures, preset.finetune.batch_size
     paths = [folder / f"{index:04d}.png" if folder else None for index in range(count)]
@@ -61,14 +70,16 @@ def class_pictures(
     for index, path in enumerate(paths):
         if path is not None and path.is_file():
             with Image.open(path) as image:
-                pictures[index] = image.convert("RGB")
+                picture = image.convert("RGB")
+            if picture.getbbox() is not None:  # a black one is what an older version kept of a rejected one
+                pictures[index] = picture
     if progress:
         progress(len(pictures), count)
     missing = [index for index in range(count) if index not in pictures]
     pipe = _pipeline(preset) if missing else None
     for start in range(0, len(missing), at_once):
-        seeds = missing[start : start + at_once]
-        for index, picture in zip(seeds, _draw(pipe, class_prompt(item), preset, seeds), strict=True):
+        drawn = _draw_accepted(pipe, class_prompt(item), preset, missing[start : start + at_once])
+        for index, picture in drawn.items():
             pictures[index] = picture
             if paths[index] is not None:
                 with whole_file(paths[index]) as temporary:
@@ -96,10 +107,29 @@ def _pipeline(preset: Preset):
     return pipe
 
 
-def _draw(pipe, prompt: str, preset: Preset, seeds: list[int]) -> list[Image.Image]:
-    """Draw pictures at once, one for each seed: everything is masked, so only the prompt decides what they show."""
+def _draw_accepted(pipe, prompt: str, preset: Preset, indices: list[int]) -> dict[int, Image.Image]:
+    """Draw a picture for each index, again with another seed where the safety checker rejects it."""
+    found = {}
+    for attempt in range(TRIES):
+        left = [index for index in indices if index not in found]
+        if left:
+            drawn = _draw(pipe, prompt, preset, [index + attempt * SEEDS_APART for index in left])
+            found |= {index: picture for index, picture in zip(left, drawn, strict=True) if picture is not None}
+    if len(found) < len(indices):
+        raise Rejected(
+            f"The safety checker rejected {TRIES} pictures of {prompt!r} in a row: take another class noun, set "
+            "prior_weight=0, or set safety_checker = false in a preset file of your own."
+        )
+    return {index: found[index] for index in indices}
+
+
+def _draw(pipe, prompt: str, preset: Preset, seeds: list[int]) -> list[Image.Image | None]:
+    """Draw pictures at once, one for each seed; None for one that the safety checker rejects.
+
+    Everything is masked, so only the prompt decides what they show.
+    """
     side = preset.resolution
-    return pipe(
+    output = pipe(
         prompt=[prompt] * len(seeds),
         image=[Image.new("RGB", (side, side), (128, 128, 128))] * len(seeds),
         mask_image=[masks.full((side, side))] * len(seeds),
@@ -107,4 +137,6 @@ def _draw(pipe, prompt: str, preset: Preset, seeds: list[int]) -> list[Image.Ima
         width=side,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         **{name: getattr(preset.inpaint, name) for name in PAINTING},
-    ).images
+    )
+    rejected = output.nsfw_content_detected or [False] * len(seeds)
+    return [None if bad else picture for picture, bad in zip(output.images, rejected, strict=True)]
