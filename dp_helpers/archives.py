@@ -13,7 +13,6 @@ from .pictures import known_endings
 
 MOST_BYTES = 500_000_000  # of all files, unpacked
 MOST_FILES = 1000
-_DAMAGES = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 
 
 def is_archive(path: str | Path) -> bool:
@@ -43,7 +42,7 @@ def unpack(path: str | Path) -> Path:
     except InputError:
         shutil.rmtree(temporary)
         raise
-    except _DAMAGES as error:
+    except Exception as error:  # decompressors raise many things for damaged archives
         shutil.rmtree(temporary)
         said = "it is locked by a password" if "password" in str(error) else str(error) or type(error).__name__
         raise InputError(f"{path} cannot be unpacked ({said}): zip the photos again, without a password.") from error

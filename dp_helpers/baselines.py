@@ -55,7 +55,7 @@ def describe(item: Item) -> str:
     The words are ``pattern``, ``color``, ``color2`` and ``class_noun`` of item.json; words that it lacks are left out.
     """
     colors = " and ".join(str(item.info[key]) for key in ("color", "color2") if item.info.get(key))
-    words = " ".join(part for part in (str(item.info.get("pattern", "")), colors, item.class_noun) if part)
+    words = " ".join(part for part in (str(item.info.get("pattern") or ""), colors, item.class_noun) if part)
     return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
 
 
@@ -102,13 +102,15 @@ class ExamplePainter:
         chosen = presets.change(self.preset, inpaint=settings).inpaint
         seed = presets.checked_seed(seed)
         example = self.examples[_checked_variant(variant, self.variants)]
-        resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
+        resolution = self.preset.resolution
         square = inpaint.cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         steps = chosen.num_inference_steps
         output = self.pipe(
             example_image=example,
             image=square.image,
             mask_image=square.mask_image,
+            height=resolution,
+            width=resolution,
             num_inference_steps=steps,
             guidance_scale=chosen.guidance_scale,
             eta=chosen.eta,

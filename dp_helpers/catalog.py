@@ -98,7 +98,7 @@ def load_context(folder: str | Path) -> Context:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"There is no context folder {folder}: name a folder with photo.png and masks/.")
-    candidates = _pictures(folder, "photo.*")
+    candidates = [path for path in _pictures(folder, "photo.*") if path.stem == "photo"]  # and no photo.mask.png
     if not candidates:
         raise InputError(f"{folder} holds no photo: put photo.png or photo.jpg there.")
     photo, info = load_photo(candidates[0]), _load_json(folder / "context.json")
@@ -106,7 +106,7 @@ def load_context(folder: str | Path) -> Context:
     fits = info.get("fits", [])
     if not isinstance(fits, list) or not all(isinstance(noun, str) for noun in fits):
         raise InputError(f'{folder / "context.json"} has fits {fits!r}, but it must be a list such as ["armchair"].')
-    return Context(folder.resolve().name, photo, masks, str(info.get("kind", "")), tuple(fits))
+    return Context(folder.resolve().name, photo, masks, str(info.get("kind") or ""), tuple(fits))
 
 
 def load_photo(path: str | Path) -> Image.Image:

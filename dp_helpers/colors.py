@@ -33,15 +33,15 @@ def as_photo(image: Image.Image, name: str = "The photo") -> Image.Image:
     photo = image
     if not isinstance(image, Image.Image):
         raise InputError(f"{name} is {type(image).__name__}, but must be a PIL image: load it with catalog.load_photo.")
-    if image.has_transparency_data and image.mode not in ("RGBA", "LA"):
+    if image.mode.startswith(("I", "F")):
+        photo = _eight_bits(image, name)
+        note(f"{name} has more than 8 bits a channel: it is read with 8.")
+    elif image.has_transparency_data and image.mode not in ("RGBA", "LA"):
         photo = image.convert("LA" if image.mode in ("L", "1", "La") else "RGBA")
     elif image.mode == "P":
         photo = image.convert("RGB")
     elif image.mode in _ALMOST:
         photo = image.convert(_ALMOST[image.mode])
-    elif image.mode.startswith(("I", "F")):
-        photo = _eight_bits(image, name)
-        note(f"{name} has more than 8 bits a channel: it is read with 8.")
     elif image.mode not in _OWN_MODES:
         note(f"{name} is {image.mode}: it is read as sRGB.")
         return _converted(image)
@@ -83,6 +83,8 @@ def levels(mask: Image.Image, name: str = "The mask") -> Image.Image:
         raise InputError(f"{name} is {type(mask).__name__}, but must be a PIL image: load it with catalog.load_mask.")
     if mask.mode.startswith(("I", "F")):
         return _eight_bits(mask, name)
+    if mask.mode in ("LAB", "La"):  # from which PIL makes no grey
+        mask = _converted(mask) if mask.mode == "LAB" else mask.convert("LA")
     if not mask.has_transparency_data:
         return mask.convert("L")
     grey, drawn = flatten(mask, (0, 0, 0)).convert("L"), mask.convert("RGBA").getchannel("A")
@@ -116,7 +118,7 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     else:
         eight = values if largest <= 255 else values / 257
     made = Image.fromarray(np.asarray(eight).round().clip(0, 255).astype(np.uint8))
-    made.info = dict(image.info)
+    made.info = {name: value for name, value in image.info.items() if name != "transparency"}  # a level of 65,536
     return made
 
 

@@ -66,7 +66,7 @@ def watch(
     chosen, factor = presets.change(painter.preset, inpaint=settings).inpaint, painter.pipe.vae_scale_factor
     with warnings.catch_warnings():  # the painter itself warns
         warnings.simplefilter("ignore")
-        square = inpaint.cut_square(photo, mask, chosen, painter.pipe.unet.config.sample_size * factor, factor)
+        square = inpaint.cut_square(photo, mask, chosen, painter.preset.resolution, factor)
     previews: list[Step] = []
 
     def keep(pipe, step: int, _timestep, tensors: dict[str, torch.Tensor]) -> None:
@@ -103,8 +103,9 @@ def clean_latents(
     """
     doubled = torch.cat([latents] * (2 if pipe.do_classifier_free_guidance else 1))
     seen = unet_input(pipe.scheduler.scale_model_input(doubled, timestep), mask, masked_image_latents)
-    # In the pipeline's own form, because autoguidance listens to it.
-    (prediction,) = pipe.unet(seen, timestep, encoder_hidden_states=prompt_embeds, return_dict=False)
+    # In the pipeline's own form, because autoguidance listens to it, and with the scale of a LoRA.
+    options = {"cross_attention_kwargs": pipe.cross_attention_kwargs, "return_dict": False}
+    (prediction,) = pipe.unet(seen, timestep, encoder_hidden_states=prompt_embeds, **options)
     if pipe.do_classifier_free_guidance:
         empty, prompted = prediction.chunk(2)
         prediction = empty + pipe.guidance_scale * (prompted - empty)

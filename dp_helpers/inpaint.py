@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionInpaintPipeline
-from PIL import Image, ImageChops, PngImagePlugin
+from PIL import Image, ImageChops, ImageStat, PngImagePlugin
 
-from . import guidance, masks, matte, models, presets
+from . import guidance, masks, matte, models, presets, sources
 from .colors import as_photo, levels, like, to_srgb
 from .device import told_when_memory_is_full
 from .errors import REJECTED, InputError, Rejected, note
@@ -50,15 +50,13 @@ class Square:
     feather: float  # share of the square's side
     soft: Image.Image | None = None  # the photo's size: the grey levels of a soft mask, instead of a feather
 
-    def paste(
-        self, painted: Image.Image, parameters: dict[str, Any], product_matte: Image.Image | None = None
-    ) -> Result:
+    def paste(self, painted: Image.Image, parameters: dict[str, Any], product: Image.Image | None = None) -> Result:
         """Put the painted square into the photo under the feathered mask, and under the matte if there is one."""
         side = self.box[2] - self.box[0]
         blend = self.soft or masks.feather(self.mask, self.feather * side)
-        if product_matte is not None:
+        if product is not None:
             whole = Image.new("L", self.photo.size, 0)
-            whole.paste(product_matte.resize((side, side), Image.BILINEAR), self.box[:2])
+            whole.paste(product.resize((side, side), Image.BILINEAR), self.box[:2])
             blend = ImageChops.multiply(blend, whole)
         parameters = {**parameters, "resolution": self.image.width, "box": list(self.box)}
         return Result(paste_back(self.photo, like(self.photo, painted), blend, self.box), parameters, painted)
@@ -119,10 +117,9 @@ class Painter:
             raise InputError('This painter has no prompt of its own: give one, for example prompt="a red armchair".')
         chosen, seed = presets.change(self.preset, inpaint=settings).inpaint, presets.checked_seed(seed)
         models.say_what_is_not_read(self.pipe.tokenizer, [prompt, negative_prompt or ""])
-        names = ("strength", "eta", "num_inference_steps", "guidance_scale")
         if (scaled := chosen.lora_scale != 1) and not self.pipe.get_list_adapters():
             raise InputError("This painter has no LoRA to scale: leave lora_scale at 1, or fine-tune with lora_rank.")
-        resolution = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
+        resolution = self.preset.resolution
         square = cut_square(image, mask_image, chosen, resolution, self.pipe.vae_scale_factor)
         with guidance.away_from(self.base, self.pipe, prompt, chosen):
             output = self.pipe(
@@ -132,7 +129,7 @@ class Painter:
                 mask_image=square.mask_image,
                 height=resolution,
                 width=resolution,
-                **{name: getattr(chosen, name) for name in names},
+                **{key: getattr(chosen, key) for key in ("strength", "eta", "num_inference_steps", "guidance_scale")},
                 generator=torch.Generator().manual_seed(seed),
                 cross_attention_kwargs={"scale": chosen.lora_scale} if scaled else None,
                 callback_on_step_end=_reporting(progress, callback_on_step_end),
@@ -160,7 +157,10 @@ def finish(
     """Paste a painted square as ``parameters["paste"]`` says. Without a class noun, all under the mask is pasted."""
     if parameters["paste"] == "mask" or class_noun is None:
         return square.paste(painted, {**parameters, "paste": "mask"})
-    return square.paste(painted, parameters, matte.product_matte(painted, square.image, class_noun, preset))
+    product = matte.product_matte(painted, square.image, class_noun, preset)
+    if ImageStat.Stat(product, square.mask_image).mean[0] < 255 / 100:
+        note(f'Hardly any {class_noun} was found in the painting, so the photo changes little: try paste="mask".')
+    return square.paste(painted, parameters, product)
 
 
 def cut_square(
@@ -190,10 +190,8 @@ def cut_square(
     seen = to_srgb(cut(photo, box)).resize((resolution, resolution), Image.LANCZOS)
     hidden = cut(mask, box, outside=0)
     if left_out := mask.histogram()[255] - hidden.histogram()[255]:
-        note(
-            f"Specks of the mask far from its rest ({left_out} pixel{'s' * (left_out > 1)}) stay as they are: paint "
-            "them larger, or erase them."
-        )
+        many = f"{left_out} pixel{'s' * (left_out > 1)}"
+        note(f"Specks of the mask far from its rest ({many}) stay as they are: paint them larger, or erase them.")
     hole = masks.snap(hidden, resolution, cell)
     return Square(seen, hole, photo, mask, box, settings.feather, grey if settings.soft_mask else None)
 
@@ -213,6 +211,7 @@ def load_painter(
         InputError: the preset has another model than the run, or one that is not for inpainting.
     """
     run = load_run(run) if isinstance(run, (str, Path)) else run
+    sources.check_base(preset, run and run.record)
     models.check_unet(preset, run and run.unet)
     if run is None:
         return Painter(models.load_pipeline(preset, device=device), preset)
@@ -231,6 +230,8 @@ def save_result(result: Result, path: str | Path) -> Path:
     text = PngImagePlugin.PngInfo()
     text.add_itxt("dreampaint", json.dumps(result.parameters, ensure_ascii=False, allow_nan=False))
     kept = {name: result.image.info[name] for name in ("icc_profile", "dpi") if result.image.info.get(name)}
+    if not all(1 <= float(dots) <= 1e6 for dots in kept.get("dpi", ())):  # nan or inf: PNG takes none of them
+        del kept["dpi"]
     with whole_file(path) as temporary:
         result.image.save(temporary, pnginfo=text, **kept)
     return path

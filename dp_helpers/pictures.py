@@ -168,6 +168,6 @@ def _decode(content: bytes, name: str) -> Image.Image:
         raise InputError(f"{name} does not fit into memory: save it smaller.") from error
     except Exception as error:  # decoders raise many things for damaged files
         raise InputError(f"{name} is damaged or cut off: copy or download it again.") from error
-    if deep and picture.mode == "RGB":  # PIL has dropped the lower 8 bits
+    if deep and not picture.mode.startswith("I"):  # PIL has dropped the lower 8 bits; of the others `colors` tells
         note(f"{name} has more than 8 bits a channel: it is read with 8.")
     return picture

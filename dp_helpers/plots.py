@@ -20,7 +20,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import ndimage
 
+from .colors import to_srgb
 from .files import check_can_write, whole_file
+from .masks import picture
 
 if TYPE_CHECKING:  # importing it would load torch
     from .watch import Row
@@ -30,6 +32,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#595959"
 VIOLET = "#7B2CBF"  # of masks over photos
 TYPE = 15
 _TILE = 2.6  # inches, a side
+_LARGEST = 1024  # pixels: a longer side of a photo with its mask is shrunk, because figures draw no more
 _BEFORE_AFTER = "A photo; the same photo with its mask tinted violet; the result"
 
 
@@ -46,10 +49,7 @@ def before_after(photo: Image.Image, mask: Image.Image, result: Image.Image, tit
 
 
 def object_masks(
-    photos: Sequence[Image.Image],
-    masks: Sequence[Image.Image],
-    title: str = "",
-    labels: Sequence[str] | None = None,
+    photos: Sequence[Image.Image], masks: Sequence[Image.Image], title: str = "", labels: Sequence[str] | None = None
 ) -> Figure:
     """Draw the photos with their masks over them."""
     images = [overlay(photo, mask) for photo, mask in zip(photos, masks, strict=True)]
@@ -92,8 +92,8 @@ def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10)
     """Draw how much of the product each kind of mask hides: the share of draws in each bin of coverage, 0 to 1."""
     figure, axes = chart("share of the product that is hidden", "share of draws")
     width = 1 / bins / (len(coverages) + 0.5)
-    looks = zip((BLUE, ORANGE, GREEN, GREY), ("", "//", "..", "xx"), strict=True)
-    for index, ((name, values), (color, hatch)) in enumerate(zip(coverages.items(), looks, strict=False)):
+    looks = _looks(coverages, ("", "//", "..", "xx"))
+    for index, ((name, values), (color, hatch)) in enumerate(zip(coverages.items(), looks, strict=True)):
         counts, edges = np.histogram(values, bins=bins, range=(0, 1))
         left = edges[:-1] + width * (index + 0.25)
         options = {"color": color, "hatch": hatch, "edgecolor": "white", "label": name}
@@ -106,12 +106,8 @@ def coverage_histogram(coverages: Mapping[str, Sequence[float]], bins: int = 10)
 
 def image_row(images: Sequence[Image.Image], labels: Sequence[str], title: str = "", *, alt: str = "") -> Figure:
     """Draw images side by side, each under its label. ``alt`` describes what they show; the default repeats labels."""
-    figure = Figure(figsize=(_TILE * len(images), _TILE + 0.5 + 0.4 * bool(title)), layout="constrained")
-    _fill(figure, images, labels)
-    if title:
-        figure.suptitle(title, fontsize=TYPE + 3, parse_math=False)
     place = f"{len(images)} pictures side by side" if len(images) > 1 else "A picture"
-    return described(figure, alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
+    return image_grid(images, labels, len(images), title, alt=alt or _sentence(title, f"{place}: {'; '.join(labels)}"))
 
 
 def image_grid(
@@ -141,8 +137,7 @@ def watched(rows: Sequence[Row], most: int = 4) -> Figure:
 def curves(steps: Sequence[float], values: Mapping[str, Sequence[float]], x_label: str, y_label: str) -> Figure:
     """Draw named curves over the same ``steps``; colour, line and marker differ."""
     figure, axes = chart(x_label, y_label)
-    looks = zip((BLUE, ORANGE, GREEN, GREY), ("o-", "s--", "^:", "x-."), strict=True)
-    for (name, heights), (color, line) in zip(values.items(), looks, strict=False):
+    for (name, heights), (color, line) in zip(values.items(), _looks(values, ("o-", "s--", "^:", "x-.")), strict=True):
         axes.plot(steps, heights, line, color=color, linewidth=3, markersize=9, label=name)
     axes.legend(fontsize=TYPE - 1, frameon=False)
     ends = "; ".join(f"{name}: from {heights[0]:.3g} to {heights[-1]:.3g}" for name, heights in values.items())
@@ -154,15 +149,17 @@ def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
 
     The lines show on violet products, the tint on white ones, and the outline on all, also along the photo's border.
     """
-    inside, unit = np.asarray(mask) >= 128, max(1, round(max(mask.size) / 130))
-    pixels = np.asarray(photo.convert("RGB")).astype(float)
-    rows, columns = np.indices(inside.shape)
-    line = inside & ((rows + columns) % (6 * unit) < unit)
+    photo, inside = to_srgb(photo), np.asarray(mask) >= 128
+    if max(photo.size) > _LARGEST:
+        photo.thumbnail((_LARGEST, _LARGEST), Image.LANCZOS)
+        inside = np.asarray(picture(inside).resize(photo.size, Image.BOX)) > 0  # so that thin strokes stay
+    pixels, unit = np.asarray(photo).astype(float), max(1, round(max(photo.size) / 130))
+    line = inside & (np.indices(inside.shape).sum(axis=0) % (6 * unit) < unit)
     for where, color, share in ((inside, VIOLET, 0.42), (line, "#FFFFFF", 0.45)):
         tint = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)])
         pixels[where] = (1 - share) * pixels[where] + share * tint
     for width, grey in ((2 * unit, 255), (unit, 0)):  # what is beyond the border counts as outside
-        pixels[inside & ~ndimage.binary_erosion(inside, np.ones((2 * width + 1, 2 * width + 1)))] = grey
+        pixels[inside & ~ndimage.minimum_filter(inside, 2 * width + 1, mode="constant")] = grey
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
@@ -187,8 +184,8 @@ def channels(values: np.ndarray, side: int = 128) -> list[Image.Image]:
 
 def difference(before: Image.Image, after: Image.Image) -> Image.Image:
     """Show how much each pixel changed, in its channel that changed most: dark blue is 0, yellow is 255 levels."""
-    change = np.abs(np.asarray(before).astype(int) - np.asarray(after).astype(int)).max(axis=2)
-    return heat(change / 255, before.size)
+    pixels = [np.asarray(to_srgb(image)).astype(int) for image in (before, after)]
+    return heat(np.abs(np.subtract(*pixels)).max(axis=2) / 255, before.size)
 
 
 def chart(x_label: str, y_label: str, axes: Axes | None = None) -> tuple[Figure, Axes]:
@@ -234,17 +231,20 @@ def _sentence(title: str, alt: str) -> str:
     return f"{title}: {alt[0].lower()}{alt[1:]}." if title else f"{alt}."
 
 
+def _looks(series: Mapping, marks: Sequence[str]) -> list[tuple[str, str]]:
+    """Return a colour and one of four marks for each of some series; up to 16 of these pairs differ."""
+    return [((BLUE, ORANGE, GREEN, GREY)[at % 4], marks[(at + at // 4) % 4]) for at in range(len(series))]
+
+
 def _numbered(photos: Sequence[Image.Image]) -> list[str]:
     return [f"photo {index + 1}" for index in range(len(photos))]
 
 
-def _fill(
-    figure, images: Sequence[Image.Image], labels: Sequence[str], rows: int = 1, columns: int | None = None
-) -> None:
+def _fill(figure, images: Sequence[Image.Image], labels: Sequence[str], rows: int = 1, columns: int = 0) -> None:
     axes = list(figure.subplots(rows, columns or len(images), squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
     for axis, image, label in zip(axes[: len(images)], images, labels, strict=True):
-        axis.imshow(image.convert("RGB"), interpolation="lanczos")
+        axis.imshow(to_srgb(image), interpolation="lanczos")
         # A price is no formula. Without y, matplotlib measures hidden ticks in every draw to find the same place.
         axis.set_title(label, fontsize=TYPE, y=1.0, parse_math=False)

@@ -21,6 +21,7 @@ from . import models
 from .catalog import Item
 from .device import pick_device
 from .errors import InputError
+from .masks import grow
 from .presets import Preset
 
 SURE = (0.02, 0.95)  # below it a pixel is background, above it product; between them the photo's edges decide
@@ -103,7 +104,7 @@ def to_mask(probability: torch.Tensor, photo: Image.Image, preset: Preset) -> Im
     image = Image.fromarray((probability * 255).round().byte().numpy()).resize(photo.size, Image.BILINEAR)
     image = image.filter(ImageFilter.GaussianBlur(settings.smooth * side))
     mask = image.point(lambda value: 255 if value >= 255 * settings.threshold else 0)
-    return mask.filter(ImageFilter.MaxFilter(2 * round(settings.grow * side) + 1))
+    return grow(mask, round(settings.grow * side))
 
 
 def follow_edges(probability: torch.Tensor, photo: Image.Image, edges: float) -> torch.Tensor:

@@ -12,6 +12,7 @@ from PIL import Image
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, the last two exclusive
 SURROUNDINGS = 4 / 3  # least side of the painted square, in units of the mask's longer side
 _WHITE = (255, 255, 255)
+_PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}  # colours times alpha
 
 
 def pad_to_square(image: Image.Image, color: int | tuple[int, int, int] = _WHITE) -> Image.Image:
@@ -67,7 +68,7 @@ def cut(image: Image.Image, box: Box, *, outside: int | None = None) -> Image.Im
 
 
 def paste_back(image: Image.Image, painted: Image.Image, blend: Image.Image, box: Box) -> Image.Image:
-    """Put the painted square into the photo.
+    """Put the painted square into the photo. Where the blend is 0, the photo stays as it is.
 
     Args:
         image: the photo.
@@ -78,6 +79,10 @@ def paste_back(image: Image.Image, painted: Image.Image, blend: Image.Image, box
     square = painted.resize((box[2] - box[0], box[3] - box[1]), Image.LANCZOS)
     layer = image.copy()
     layer.paste(square, box[:2])
+    if image.mode in _PREMULTIPLIED:  # or the hidden colour of clear pixels would be a fringe
+        layer, below = (each.convert(_PREMULTIPLIED[image.mode]) for each in (layer, image))
+        layer = Image.composite(layer, below, blend).convert(image.mode)
+        blend = blend.point(lambda value: 255 if value else 0)
     return Image.composite(layer, image, blend)
 
 

@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from . import guidance, models
 from .catalog import Item
 from .device import pick_device
+from .errors import note
 from .evaluation.metrics import clip_score
 from .files import whole_file
 from .inpaint import Painter
@@ -101,8 +102,12 @@ class Watch:
             if step == 0 and self.folder is not None:
                 shutil.rmtree(self.folder, ignore_errors=True)
         elif not self.rows or self.rows[-1].step >= step:
-            saved = (_load(path, len(self.seeds)) for path in sorted(self.folder.glob("step-*.png")))
-            self.rows = [row for row in saved if row.step < step]
+            saved = [_load(path) for path in sorted(self.folder.glob("step-*.png"))]
+            self.rows = [row for row, _ in saved if row.step < step]
+            if saved and saved[0][1] != self.seeds:
+                self.seeds = saved[0][1]
+                listed = ", ".join(map(str, self.seeds))
+                note(f"The saved paintings have the seeds {listed}: the run goes on with these, so that rows compare.")
 
     def _painter(self, unet: torch.nn.Module, text_encoder: torch.nn.Module) -> Painter:
         trained = {"unet": unet, "text_encoder": text_encoder}
@@ -136,8 +141,10 @@ def _save(row: Row, seeds: list[int], path: Path) -> None:
         together.save(temporary, pnginfo=text)
 
 
-def _load(path: Path, count: int) -> Row:
+def _load(path: Path) -> tuple[Row, list[int]]:
+    """Load a saved row, and the seeds of its paintings."""
     with Image.open(path) as image:
-        record, width = json.loads(image.text["dreampaint"]), image.width // count
+        record = json.loads(image.text["dreampaint"])
+        count, width = len(record["seeds"]), image.width // len(record["seeds"])
         images = [image.crop((number * width, 0, (number + 1) * width, image.height)) for number in range(count)]
-    return Row(record["step"], images, record["clip_score"])
+    return Row(record["step"], images, record["clip_score"]), record["seeds"]

@@ -112,6 +112,22 @@ def test_what_is_wrong_with_an_archive_is_one_sentence(photos, tmp_path, capsys,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damage_inside_is_one_sentence_whatever_the_compression(tmp_path, photos, method, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("front.png", b"photo " * 1000)
+    content = bytearray(path.read_bytes())
+    start = content.find(b"front.png") + len("front.png")
+    content[start + 9 : start + 30] = bytes([255] * 21)
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"damaged.zip cannot be unpacked \(.+\): zip the photos again"):
+        archives.unpack(path)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
 def test_a_password_is_told(tmp_path, photos):
     path = make_zip(tmp_path / "locked.zip", photos)
     content = bytearray(path.read_bytes())

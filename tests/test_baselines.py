@@ -77,6 +77,12 @@ def test_settings_win_over_the_presets_and_are_checked(painters, photo, mask):
             painters[name](photo, mask, feather=2.0)
 
 
+def test_the_presets_resolution_is_painted(painters, photo, mask):
+    painter = painters["paint_by_example"]
+    small = replace(painter, preset=presets.change(painter.preset, resolution=16))
+    assert small(photo, mask).parameters["resolution"] == 16
+
+
 def test_prompts(painters, item):
     assert painters["title"].prompt == "Red box"
     assert painters["description"].prompt == "an armchair"
@@ -88,6 +94,7 @@ def test_prompts(painters, item):
     ("info", "noun", "words"),
     [
         ({"color": "blue", "pattern": "plain"}, "sofa", "a plain blue sofa"),
+        ({"color": "red", "pattern": None, "color2": None}, "chair", "a red chair"),
         ({"color": "blue", "color2": "white", "pattern": "striped"}, "t-shirt", "a striped blue and white t-shirt"),
         ({"color": "orange"}, "lamp", "an orange lamp"),
         ({"details": "a red heart", "title": "Sweetheart mug"}, "mug", "a mug"),

@@ -134,6 +134,20 @@ def test_load_context(tmp_path, photo, mask):
     assert context.photo.size == context.masks["drawn"].size
 
 
+def test_a_kind_of_null_is_none(context_folder):
+    (context_folder / "context.json").write_text('{"kind": null}')
+    assert catalog.load_context(context_folder).kind == ""
+
+
+def test_a_mask_next_to_the_photo_is_not_the_photo(tmp_path, photo, mask):
+    mask.save(tmp_path / "photo.mask.png")
+    photo.save(tmp_path / "photo.png")
+    assert (np.asarray(catalog.load_context(tmp_path).photo) == np.asarray(photo)).all()
+    (tmp_path / "photo.png").unlink()
+    with pytest.raises(InputError, match="holds no photo"):
+        catalog.load_context(tmp_path)
+
+
 @pytest.mark.parametrize(("title", "wanted"), [(None, ""), (" Red\n  box ", "Red box"), (7, "7")])
 def test_a_title_is_one_line_of_text(item_folder, title, wanted):
     (item_folder / "item.json").write_text(json.dumps({"class_noun": "mug", "title": title}))

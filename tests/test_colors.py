@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 from tools import profiles
 
 from dp_helpers import colors, inpaint, presets
@@ -191,6 +191,42 @@ def test_a_saved_result_keeps_profile_and_resolution(tmp_path, mode):
         assert saved.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         outside = np.asarray(mask) == 0
         assert (np.asarray(saved)[outside] == np.asarray(photo)[outside]).all()
+
+
+@pytest.mark.parametrize("dpi", [(float("nan"), 72), (float("inf"),) * 2, (4e9, 4e9), (0.5, 72), (0, 0)])
+def test_odd_dots_per_inch_do_not_lose_a_painting(tmp_path, photo, dpi):
+    photo.info["dpi"] = dpi
+    path = inpaint.save_result(inpaint.Result(photo, {"seed": 0}, photo), tmp_path / "out.png")
+    with Image.open(path) as saved:
+        assert "dpi" not in saved.info and saved.tobytes() == photo.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_a_deep_picture_with_a_transparent_level_keeps_its_greys(mode):
+    """Its level is one of 65,536, so it says nothing of 8 bits."""
+    values = np.linspace(0, 65535, 64).reshape(8, 8).astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+    deep = Image.fromarray(values)
+    assert deep.mode == mode
+    wanted = np.asarray(colors.levels(deep))
+    deep.info["transparency"] = 65535
+    with pytest.warns(Note, match="more than 8 bits"):
+        assert (np.asarray(colors.to_srgb(deep))[..., 0] == wanted).all()
+    grey = colors.levels(deep)
+    assert "transparency" not in grey.info and (np.asarray(grey) == wanted).all()
+    assert (np.asarray(colors.levels(grey)) == wanted).all()
+
+
+@pytest.mark.parametrize("mode", "1 L P PA LA La RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I F I;16".split())
+def test_a_mask_may_have_any_mode(mode):
+    assert colors.levels(Image.new(mode, (4, 4))).mode == "L"
+
+
+def test_a_lab_picture_is_a_mask():
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    mask = Image.new("RGB", (8, 8))
+    mask.paste("white", (2, 2, 6, 6))
+    made = colors.levels(ImageCms.profileToProfile(mask, srgb, lab, outputMode="LAB"))
+    assert abs(np.asarray(made).astype(int) - np.asarray(mask)[..., 0]).max() <= 2
 
 
 @pytest.mark.parametrize("color", ["black", "red", "#20ff0040", "#ffffff64"])

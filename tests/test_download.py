@@ -49,6 +49,15 @@ def test_what_cannot_be_made_is_told(answers):
     assert answers == [{"words": "That did not work: It is too large."}]
 
 
+def test_any_other_error_is_told_too_because_the_page_waits(answers):
+    button = download.Download("Save")
+    button.offer("a.txt", lambda: [][0])
+    button._handle_custom_msg({"at": 0}, [])
+    button._handle_custom_msg({}, [])
+    assert [set(answer) for answer in answers] == [{"words"}] * 2
+    assert answers[0]["words"] == "That did not work: list index out of range (IndexError)"
+
+
 def test_a_folder_is_zipped_under_its_name_and_too_large_ones_are_refused(tmp_path, monkeypatch):
     (tmp_path / "run" / "unet").mkdir(parents=True)
     (tmp_path / "run" / "run.json").write_text("{}")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tools.hub_models import make_inpainting
 
-from dp_helpers import finetune, inpaint, models, presets
+from dp_helpers import denoising, finetune, inpaint, models, presets
 from dp_helpers.errors import InputError, Note
 
 
@@ -40,6 +40,13 @@ def test_settings_come_from_the_preset_unless_given(painter, photo, mask):
     other = inpaint.Painter(painter.pipe, presets.change(painter.preset, inpaint={"crop_scale": 1.2}), "a mug")
     assert other(photo, mask).parameters["crop_scale"] == 1.2
     assert painter(photo, mask).parameters["crop_scale"] == painter.preset.inpaint.crop_scale != 1.2
+
+
+def test_the_presets_resolution_is_painted(painter, photo, mask):
+    small = inpaint.Painter(painter.pipe, presets.change(painter.preset, resolution=16), "a mug")
+    result, previews = denoising.watch(small, photo, mask)
+    assert result.parameters["resolution"] == 16 and result.painted.size == (16, 16)
+    assert {step.image.size for step in previews} == {(16, 16)}
 
 
 def test_every_setting_reaches_the_pipeline(painter, photo, mask, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from dp_helpers import masks
 from dp_helpers.errors import InputError
@@ -72,6 +72,17 @@ def test_grow_and_shrink(shape):
     assert masks.grow(shape, 3).getbbox() == (17, 13, 47, 59)
     assert masks.grow(shape, -3).getbbox() == (23, 19, 41, 53)
     assert masks.grow(shape, 0).getbbox() == shape.getbbox()
+
+
+@pytest.mark.parametrize("pixels", [-7, -2, -1, 1, 2, 7, 40])
+@pytest.mark.parametrize("size", [(31, 22), (5, 40), (1, 1)])
+def test_grow_is_pils_rank_filter_which_large_photos_cannot_wait_for(pixels, size, monkeypatch):
+    grey = np.random.default_rng(abs(pixels)).integers(0, 256, size[::-1], dtype=np.uint8)
+    kind = ImageFilter.MaxFilter if pixels > 0 else ImageFilter.MinFilter
+    wanted = Image.fromarray(grey).filter(kind(2 * abs(pixels) + 1))
+    monkeypatch.setattr(ImageFilter.RankFilter, "filter", lambda *_: pytest.fail("PIL filtered"))
+    made = masks.grow(Image.fromarray(grey), pixels)
+    assert (made.mode, made.size) == ("L", size) and made.tobytes() == wanted.tobytes()
 
 
 def test_feather_stays_inside(shape):

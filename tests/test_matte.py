@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from dp_helpers import catalog, files, inpaint, matte, presets, segment
-from dp_helpers.errors import InputError
+from dp_helpers.errors import InputError, Note
 from dp_helpers.squares import cut, square_around
 
 DATA = files.find_data()
@@ -95,6 +95,18 @@ def test_only_the_matte_is_pasted(painter, photo, mask):
     assert (np.asarray(nothing.image) == np.asarray(photo)).all()
     everything = square.paste(whole.painted, {}, Image.new("L", whole.painted.size, 255))
     assert (np.asarray(everything.image) == np.asarray(whole.image)).all()
+
+
+@pytest.mark.parametrize(("level", "said"), [(0, True), (2, True), (60, False)])
+def test_a_product_that_is_not_found_is_told_with_the_way_out(painter, photo, mask, level, said, monkeypatch, recwarn):
+    monkeypatch.setattr(matte, "product_matte", lambda painted, *_: Image.new("L", painted.size, level))
+    named = inpaint.Painter(painter.pipe, painter.preset, "a sks mug", "mug")
+    named(photo, mask, paste="product")
+    notes = [str(each.message) for each in recwarn if issubclass(each.category, Note)]
+    assert len([note for note in notes if "mug" in note and 'paste="mask"' in note]) == said
+    recwarn.clear()
+    named(photo, mask, paste="mask")
+    assert not [each for each in recwarn if "mug" in str(each.message)]
 
 
 def test_without_a_class_noun_everything_under_the_mask_is_pasted(painter, photo, mask):

@@ -6,15 +6,17 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
+from tools import profiles
 from tools.family import SIDE
 
 from dp_helpers import baselines, inpaint, plots, presets, runs
+from dp_helpers.colors import to_srgb
 from dp_helpers.finetune import finetune
 from dp_helpers.watch import Watch
 from dp_helpers.widgets import panel as panel_module
 from dp_helpers.widgets import panels
 from dp_helpers.widgets.canvas import MaskCanvas
-from dp_helpers.widgets.panel import Panel, duration, figure_html
+from dp_helpers.widgets.panel import Panel, duration, figure_html, picture_html
 from dp_helpers.widgets.steps import DenoisingPanel
 from dp_helpers.widgets.upload import UploadPanel
 
@@ -143,6 +145,35 @@ def test_another_photo_can_be_painted_on(painting, painter):
     assert canvas.result.size == (60, 60)
 
 
+def test_a_result_is_not_shown_on_another_photo_of_the_same_size(painter, photo, mask):
+    panel = panels.InpaintPanel(painter, photo, MaskCanvas(photo, mask))
+    click(panel)
+    other = photo.copy()
+    canvas = MaskCanvas(other, mask)
+    panel.replace(other, canvas)
+    panel.choose(panel.history[0])
+    assert panel.result is panel.history[0] and canvas.result is None
+    canvas.mask = Image.new("L", photo.size, 0)
+    click(panel)  # fails
+    assert "The mask is empty" in panel.status.value and canvas.result is None
+    canvas.mask = mask
+    click(panel)
+    assert same(canvas.result, panel.result.image)
+    panel.choose(panel.history[0])
+    assert same(canvas.result, panel.history[1].image)  # the last one of this photo
+
+
+def test_a_photo_that_comes_while_another_is_painted_is_left_alone(painter, photo, mask, monkeypatch):
+    panel, real = panels.InpaintPanel(painter, photo, MaskCanvas(photo, mask)), panels.denoising.watch
+    other = photo.copy()
+    canvas = MaskCanvas(other, mask)
+    monkeypatch.setattr(
+        panels.denoising, "watch", lambda *given, **options: panel.replace(other, canvas) or real(*given, **options)
+    )
+    click(panel)
+    assert same(panel.result.image, painter(photo, mask, **panel.parameters).image) and canvas.result is None
+
+
 def test_what_people_type_never_becomes_html(painting):
     painting.controls["prompt"].value = "<script>alert('x')</script>\" onload=\"y"
     click(painting)
@@ -193,6 +224,21 @@ def test_one_panel_works_at_a_time_and_can_be_stopped(painting, painter, photo, 
     assert other.result is not None
 
 
+def test_a_click_on_stop_that_comes_too_late_changes_nothing(painting):
+    click(painting)
+    said = painting.status.value
+    painting.stop.click()
+    assert painting.status.value == said and "this is the panel" in said
+
+
+def test_pictures_are_shown_in_their_own_colours(photo):
+    """A browser shows the picture as sRGB, and transparent parts on white."""
+    photo.info["icc_profile"] = profiles.display_p3()
+    clear = Image.new("RGBA", photo.size, (0, 0, 0, 0))
+    for image, wanted in ((photo, to_srgb(photo)), (clear, Image.new("RGB", photo.size, "white"))):
+        assert picture_html(image, "words") == picture_html(wanted, "words")
+
+
 def test_fine_tuning_by_panel_is_the_plain_call(preset, item, tmp_path, monkeypatch):
     drawn = []
     real = plots.loss_curve
@@ -227,6 +273,18 @@ def test_a_stopped_fine_tuning_leaves_nothing(preset, item, tmp_path, monkeypatc
     click(panel)
     assert "Stopped after step 2 of 3" in panel.status.value
     assert panel.result is None and not (tmp_path / "run").exists()
+
+
+def test_a_fine_tuning_that_was_stopped_goes_on_at_the_next_click(preset, item, tmp_path, monkeypatch):
+    saving = presets.change(preset, finetune={"checkpointing_steps": 1})
+    panel = panels.FinetunePanel(item, item.own_masks, saving, output_dir=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        real = plots.loss_curve
+        patch.setattr(plots, "loss_curve", lambda losses: panel.stop.click() or real(losses))
+        click(panel)
+    assert panel.result is None and any((tmp_path / "run" / "checkpoints").iterdir())
+    click(panel)
+    assert panel.result.losses == finetune(item, item.own_masks, saving, progress=False).losses
 
 
 def test_the_masks_of_canvases_are_read_at_the_click(preset, item):

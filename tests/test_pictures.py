@@ -1,7 +1,9 @@
 """The reader: every format to the right pixels, and whatever a file holds, a picture or one sentence."""
 
 import io
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -64,6 +66,24 @@ def test_cmyk_is_read_by_its_profile(tmp_path):
     assert loaded.mode == "RGB" and "icc_profile" not in loaded.info
     assert (np.asarray(loaded) == np.asarray(wanted)).all()
     assert abs(np.asarray(loaded).astype(int) - np.asarray(press.convert("RGB"))).max() > 30
+
+
+def png_of_16_bits(kind: int, channels: int, side: int = 8) -> bytes:
+    """Return a black PNG of 16 bits a channel, which PIL cannot write. ``kind`` is PNG's number for its colours."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", side, side, 16, kind, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(2 * channels * side)) * side)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["grey", "RGB", "grey A", "RGBA"])
+def test_what_is_cut_to_8_bits_is_told_once(kind, channels):
+    with pytest.warns(Note, match="given has more than 8 bits a channel: it is read with 8") as notes:
+        read(png_of_16_bits(kind, channels))
+    assert len(notes) == 1
 
 
 def test_catalogue_photos_are_learnt_in_their_own_colours(tmp_path):

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from tools import profiles
 
 from dp_helpers import plots
+from dp_helpers.colors import to_srgb
 from dp_helpers.watch import Row
 
 
@@ -39,6 +41,38 @@ def test_the_overlay_tints_and_outlines_the_mask_and_nothing_else(photo, mask):
 def test_the_overlay_outlines_a_full_mask():
     shown = np.asarray(plots.overlay(Image.new("RGB", (60, 40), "white"), Image.new("L", (60, 40), 255)))
     assert (shown[0] == 0).all() and (shown[:, -1] == 0).all() and (shown[1, 1:-1] == 255).all()
+
+
+@pytest.fixture
+def wide(photo):
+    """A photo in Display P3."""
+    photo.info["icc_profile"] = profiles.display_p3()
+    return photo
+
+
+def test_the_overlay_of_a_large_photo_is_shrunk_and_keeps_thin_strokes():
+    thin = Image.new("L", (2200, 1100), 0)
+    thin.paste(255, (1100, 0, 1101, 1100))
+    shown = np.asarray(plots.overlay(Image.new("RGB", thin.size, "white"), thin))
+    assert shown.shape == (512, 1024, 3)
+    assert (shown[:, 512] == 0).all() and (shown[:, :510] == 255).all() and (shown[:, 515:] == 255).all()
+
+
+def test_photos_are_shown_in_their_own_colours(wide):
+    """A figure shows sRGB, and transparent parts show its paper."""
+    pixels, marked = np.asarray(to_srgb(wide)), Image.new("L", wide.size, 0)
+    assert (np.asarray(plots.overlay(wide, marked)) == pixels).all()
+    for image in (wide, Image.new("RGBA", wide.size, (0, 0, 0, 0))):
+        drawn = plots.image_row([image], ["photo"]).get_axes()[0].images[0].get_array()
+        assert (np.asarray(drawn) == np.asarray(to_srgb(image))).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_difference_takes_photos_of_all_modes(mode, photo):
+    other = Image.new("RGB", photo.size, (10, 20, 30))
+    before, after = photo.convert(mode), other.convert(mode)
+    wanted = plots.difference(to_srgb(before), to_srgb(after))
+    assert (np.asarray(plots.difference(before, after)) == np.asarray(wanted)).all()
 
 
 @pytest.mark.parametrize("color", ["white", "#7B2CBF", "#E69F00", "#F0E442", "#001060", "black"])
@@ -113,6 +147,15 @@ def test_curves_can_be_told_apart_without_colour():
         "training photos",
         "held-out photos",
     ]
+
+
+def test_every_series_is_drawn_and_none_looks_as_another():
+    names = [f"series {number}" for number in range(9)]
+    lines = plots.curves([0, 1], {name: [1, 2] for name in names}, "step", "loss").get_axes()[0].lines
+    assert [line.get_label() for line in lines] == names
+    assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == 9
+    bars = plots.coverage_histogram({name: [0.5] for name in names}).get_axes()[0].containers
+    assert len({(each[0].get_facecolor(), each[0].get_hatch()) for each in bars}) == 9
 
 
 PICTURE, MASK = Image.new("RGB", (8, 8), "white"), Image.new("L", (8, 8), 255)

@@ -31,6 +31,17 @@ def test_a_click_is_a_guess(choice, number):
     assert number.compare(9) == "Your guess: 12.5 %. The result: 9 %. You are off by 3.5 %."
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("1,000", 1000), ("12,345,678", 12345678), ("-1,000.5", -1000.5), ("0,125", 0.125), ("1,5", 1.5), ("1.000", 1)],
+)
+def test_a_comma_is_of_thousands_where_it_can_be(number, typed, meant):
+    number.control.value = typed
+    assert number.guess == meant
+    number.guess = typed
+    assert number.guess == meant
+
+
 def test_the_plain_call_does_what_the_click_does(choice, number):
     choice.guess, number.guess = 10, 12.5
     assert choice.control.value == "10" and number.control.value == "12.5"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from dp_helpers import presets, segment
 from dp_helpers.errors import InputError
@@ -56,6 +56,14 @@ def test_a_map_becomes_a_mask(preset):
     grown = round(preset.segment.grow * 64)
     assert abs(left - (24 - grown)) <= 2 and abs(right - (40 + grown)) <= 2
     assert abs(top - (16 - grown)) <= 2 and abs(bottom - (48 + grown)) <= 2
+
+
+def test_a_map_grows_without_pils_filter_which_large_photos_cannot_wait_for(preset, monkeypatch):
+    monkeypatch.setattr(ImageFilter.RankFilter, "filter", lambda *_: pytest.fail("PIL filtered"))
+    grown = presets.change(preset, segment={"smooth": 0.0, "edges": 0.0, "grow": 0.05})
+    probability = torch.zeros(60, 60)
+    probability[20:30, 25:40] = 1
+    assert segment.to_mask(probability, Image.new("RGB", (60, 60)), grown).getbbox() == (22, 17, 43, 33)
 
 
 def test_nothing_found_names_the_photo_and_the_way_out(preset, half_masked, monkeypatch):

@@ -46,3 +46,20 @@ def test_what_is_pasted_back_shows_where_the_blend_says(photo, mask, box):
     half = np.asarray(squares.paste_back(photo, painted, mask.point(lambda value: value // 2), box)).astype(int)
     wanted = (np.asarray(photo).astype(int)[inside] * 128 + np.array([255, 0, 0]) * 127) / 255
     assert abs(half[inside] - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_lends_no_colour_to_the_edge_of_a_painting(mode):
+    """A clear pixel is often black below its transparency. Half of that black would be a dark fringe."""
+    photo, blend = Image.new("RGBA", (30, 1), (0, 0, 0, 0)), Image.new("L", (30, 1), 128)
+    photo.paste((9, 9, 9, 3), (0, 0, 5, 1))  # premultiplied, this colour would not come back
+    blend.paste(0, (0, 0, 10, 1))
+    blend.paste(255, (20, 0, 30, 1))
+    photo, painted = photo.convert(mode), Image.new("RGBA", (30, 30), (200, 200, 200, 255)).convert(mode)
+    photo.info["dpi"] = (72, 72)
+    pasted = squares.paste_back(photo, painted, blend, (0, 0, 30, 30))
+    pixels = np.asarray(pasted).astype(int)[0]
+    assert pasted.mode == mode and pasted.info["dpi"] == (72, 72)
+    assert (pixels[:10] == np.asarray(photo)[0, :10]).all()
+    assert (abs(pixels[10:20, :-1] - 200) <= 1).all() and (abs(pixels[10:20, -1] - 128) <= 1).all()
+    assert (pixels[20:] == np.asarray(painted)[0, 20:]).all()

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from dp_helpers import inpaint, presets, runs
+from dp_helpers.errors import Note
 from dp_helpers.finetune import finetune
 from dp_helpers.watch import Watch
 
@@ -74,6 +75,18 @@ def test_an_interrupted_run_goes_on_with_its_rows(watched, item, photo, mask, tm
     assert watch.scores == whole.scores == run.record["validation"]
     assert [row["step"] for row in watch.scores] == [0, 2, 4, 6]
     assert len(list((tmp_path / "run" / "validation").iterdir())) == 4
+
+
+def test_a_run_goes_on_with_the_seeds_of_its_saved_rows(watched, item, photo, mask, tmp_path):
+    first = make_watch(item, watched, photo, mask)
+    finetune(item, item.own_masks, watched, output_dir=tmp_path / "run", progress=False, watch=first)
+    again = Watch(item, watched, photo, mask, seeds=(0, 1, 2))
+    again.folder = tmp_path / "run" / "validation"
+    with pytest.warns(Note, match=r"saved paintings have the seeds 0, 7"):
+        again._remember(5)
+    assert again.seeds == [0, 7] and [row.step for row in again.rows] == [0, 2, 4]
+    for row, wanted in zip(again.rows, first.rows, strict=False):
+        assert [image.tobytes() for image in row.images] == [image.tobytes() for image in wanted.images]
 
 
 def test_with_no_interval_only_the_ends_are_painted(watched, item, photo, mask):

@@ -45,7 +45,7 @@ class MaskCanvas(anywidget.AnyWidget):
     values stay 0 and 255.
 
     The button "Open" replaces the mask by a picture file of the photo's own size, and so does dropping the file
-    on the photo. The file is read in the browser, by the same rules as in `set_mask` and `pictures.read_mask`. The
+    on the photo. The file is read in the browser, by the rules of `pictures.read_mask`, which refuses empty ones. The
     button "Save" hands the mask to the browser as a PNG of the photo's own size; ``canvas.mask.save("mask.png")``
     does the same. Once `result` is set, the canvas shows it in place of the photo, with a slider for before and after.
 
@@ -55,8 +55,8 @@ class MaskCanvas(anywidget.AnyWidget):
         settings: values for the traits below, and ``layout`` as for any widget.
 
     Traits to set or observe, all synced with the browser:
-        mask_data_url: the mask as a PNG data URL of the drawing's size; "" while nothing is marked. Observe this
-            trait; read the property `mask`.
+        mask_data_url: the mask as a PNG data URL of the drawing's size; "" before the first one. What was cleared is a
+            black PNG. Observe this trait; read the property `mask`.
         result_data_url: the result under the mask; "" shows the photo. Set the property `result`.
         tool: one of ``TOOLS``.
         subtract: whether the tools take away instead of adding.

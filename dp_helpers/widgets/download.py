@@ -17,6 +17,7 @@ import anywidget
 import traitlets
 
 from ..errors import InputError
+from .upload import told
 
 MAX_BYTES = 300_000_000  # the page holds the whole file
 _PIECE = 256 * 1024
@@ -49,8 +50,8 @@ class Download(anywidget.AnyWidget):
     def _on_ask(self, _widget, question: dict[str, Any], _buffers) -> None:
         try:
             self.send(self._piece(int(question["at"])))
-        except (InputError, OSError) as error:
-            self.send({"words": f"That did not work: {error}"})
+        except Exception as error:  # the page waits for an answer in any case
+            self.send({"words": told(error)})
 
     def _piece(self, at: int) -> dict[str, Any]:
         if at == 0:

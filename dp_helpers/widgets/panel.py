@@ -28,7 +28,9 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..colors import to_srgb
 from ..errors import InputError
+from .upload import told
 
 _AT_WORK = threading.Lock()
 LABEL = {"description_width": "8em"}
@@ -109,6 +111,8 @@ class Panel(widgets.VBox):
         self._thread.start()
 
     def _on_stop(self, _button) -> None:
+        if self.stop.disabled:  # the work ended before the click arrived
+            return
         self._stopping.set()
         self.stop.disabled = True
         self._say("Stopping after this step ...")
@@ -122,11 +126,8 @@ class Panel(widgets.VBox):
             self._say(words, code)
         except _Stopped:
             self._say(f"Stopped after step {self.bar.value} of {self.bar.max}; nothing was kept.")
-        except InputError as error:
-            self._say(f"That did not work: {error}")
         except Exception as error:  # nobody would see a traceback in a thread
-            said = str(error).strip().partition("\n")[0]
-            self._say(f"That did not work: {said} ({type(error).__name__})")
+            self._say(told(error))
         finally:
             self.start.disabled, self.stop.disabled = False, True
             _AT_WORK.release()
@@ -202,7 +203,7 @@ def seed_control() -> NumberField:
 def picture_html(image: Image.Image, words: str, width: str = "100%") -> str:
     """Return a picture as HTML, with ``words`` as its alternative text and below it."""
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
+    to_srgb(image).save(buffer, "JPEG", quality=92, subsampling=0)
     code, text = base64.b64encode(buffer.getvalue()).decode("ascii"), html.escape(words)
     style = "display: block; width: 100%; border-radius: 6px;"
     return (

@@ -67,7 +67,7 @@ class FinetunePanel(Panel):
         def report(step: int, steps: int, loss: float) -> None:
             losses.append(loss)
             self._step(step, steps)
-            if step == 1:
+            if len(losses) == 1:
                 self._say(f"Fine-tuning on {item.name} ...")
             if step == steps or time.monotonic() - drawn[0] > _REDRAW:
                 self.picture.value = figure_html(plots.loss_curve(losses))
@@ -75,7 +75,8 @@ class FinetunePanel(Panel):
 
         self._say(f"Encoding the {len(item.photos)} photos of {item.name} ...")
         object_masks = [_mask_of(mask) for mask in self.object_masks]
-        options = {"output_dir": self.output_dir, "progress": report, "watch": self.watch}
+        options = {"output_dir": self.output_dir, "resume": self.output_dir is not None}
+        options |= {"progress": report, "watch": self.watch}
         run = finetune.finetune(item, object_masks, self.preset, **options, **parameters)
         if run.folder:
             self.download.offer(f"{run.folder.resolve().name}.zip", lambda: zipped(run.folder))
@@ -113,6 +114,7 @@ class InpaintPanel(Panel):
     ) -> None:
         self.painter, self.photo, self.mask, self.paste = painter, photo, mask, paste
         self.history: list[inpaint.Result] = []
+        self._photos: dict[int, Image.Image] = {}  # of the paintings in the history, by their id
         painter.pipe.set_progress_bar_config(disable=True)
         settings = painter.preset.inpaint
         share = {"step": 0.01, **WIDE}
@@ -167,40 +169,42 @@ class InpaintPanel(Panel):
 
     def _work(self, parameters: dict[str, Any]) -> tuple[inpaint.Result, str, str]:
         self._say("Painting ...")
-        mask, steps = self.mask, parameters["num_inference_steps"]
+        photo, mask, steps = self.photo, self.mask, parameters["num_inference_steps"]  # another photo may come
         name = "canvas.mask" if isinstance(mask, MaskCanvas) else "mask"
         given = {key: repr(value) for key, value in parameters.items()}
         options = {"progress": self._step, **parameters}
         if parameters.get("start") is not None:
-            options["start"] = self.paste(self.photo, _mask_of(mask), variant=parameters["start"]).image
+            options["start"] = self.paste(photo, _mask_of(mask), variant=parameters["start"]).image
             given["start"] = f"paste(photo, {name}, variant={parameters['start']}).image"
         if isinstance(mask, MaskCanvas):
-            result = self._paint_on(mask, every=-(-steps // _PREVIEWS), **options)
+            result = self._paint_on(mask, photo, every=-(-steps // _PREVIEWS), **options)
         else:
-            result = self.painter(self.photo, mask, **options)
+            result = self.painter(photo, mask, **options)
         self.history = [*self.history, result][-_KEPT:]
+        photos = self._photos | {id(result): photo}
+        self._photos = {id(each): photos[id(each)] for each in self.history if id(each) in photos}
         self.choose(result)
         words = "In the next cell this is the panel's `result`. The same without the panel:"
         listed = ", ".join(f"{key}={value}" for key, value in given.items())
         return result, words, f"painter(photo, {name}, {listed})"
 
-    def _paint_on(self, canvas: MaskCanvas, **options: Any) -> inpaint.Result:
+    def _paint_on(self, canvas: MaskCanvas, photo: Image.Image, **options: Any) -> inpaint.Result:
         """Paint under the canvas's mask, and show on the canvas how the painting comes into being."""
 
         def show(step: denoising.Step) -> None:
             canvas.result = step.paste()
 
         try:
-            return denoising.watch(self.painter, self.photo, canvas.mask, show=show, **options)[0]
+            return denoising.watch(self.painter, photo, canvas.mask, show=show, **options)[0]
         except BaseException:
-            fits = self.result and self.result.image.size == canvas.photo.size
+            fits = self.result and self._photos.get(id(self.result)) is photo
             canvas.result = self.result.image if fits else None  # the last good one
             raise
 
     def choose(self, result: inpaint.Result) -> None:
         """Make one of the paintings the ``result``, and show it."""
         self.result, seed = result, result.parameters["seed"]
-        if isinstance(self.mask, MaskCanvas) and self.mask.photo.size == result.image.size:
+        if isinstance(self.mask, MaskCanvas) and self._photos.get(id(result)) is self.photo:
             self.mask.result = result.image
         self.picture.value = picture_html(result.image, f"Result with seed {seed}: {result.parameters['prompt']}")
         self.download.offer(f"dreampaint-seed-{seed}.png", lambda: _png(result))

@@ -6,12 +6,15 @@ There is a widget to click, and a plain way: set ``guess``. Both work with ipywi
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 import ipywidgets as widgets
 
 from ..errors import InputError
 from .panel import paragraph
+
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")  # other commas are decimal ones
 
 
 class Prediction(widgets.VBox):
@@ -54,7 +57,7 @@ class Prediction(widgets.VBox):
         if self.choices:
             self.control.value = None if value is None else str(value)
         else:
-            self.control.value = "" if value is None else f"{_number(value):g}"
+            self.control.value = "" if value is None else f"{_number(value):.15g}"
 
     def compare(self, result: str | float) -> str:
         """Return guess and result side by side, and how far a number is off."""
@@ -77,7 +80,9 @@ class Prediction(widgets.VBox):
 
 
 def _number(value: str | float) -> float:
+    text = str(value).strip()
+    decimal = "" if _THOUSANDS.fullmatch(text) else "."
     try:
-        return float(str(value).replace(",", "."))
+        return float(text.replace(",", decimal))
     except ValueError:
         raise InputError(f"The guess is {value!r}, but must be a number.") from None

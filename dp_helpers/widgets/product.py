@@ -15,23 +15,25 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
 
-from .. import archives, baselines, catalog, inpaint, masks, segment, squares
+from .. import baselines, catalog, inpaint, masks, segment, squares
 from ..errors import InputError
 from ..files import whole_file
-from ..listing import MASK_ENDING, list_folder, mask_names
+from ..listing import list_folder, mask_names
 from ..pictures import known_endings
 from ..presets import Preset
 from .canvas import MaskCanvas
 from .panel import WIDE, Panel, paragraph, pictures_html
 from .panels import FinetunePanel, InpaintPanel
-from .upload import FileDrop, UploadPanel, load_named
+from .upload import FileDrop, UploadPanel, load_named, unpack_named
+
+LEFT_OUT_ENDING = ".left-out"  # of a photo or mask that cannot be read
 
 
 class FindPanel(Panel):
@@ -39,7 +41,7 @@ class FindPanel(Panel):
 
     def __init__(self, folder: Path, preset: Preset) -> None:
         self.folder, self.preset = folder, preset
-        noun = widgets.Text("", placeholder="armchair, mug ...", description="class noun", **WIDE)
+        noun = widgets.Text(_noun(folder), placeholder="armchair, mug ...", description="class noun", **WIDE)
         super().__init__("Find the product", {"class_noun": noun})
 
     def _work(self, parameters: dict[str, Any]) -> tuple[tuple[catalog.Item, list[Image.Image]], str, str]:
@@ -48,16 +50,18 @@ class FindPanel(Panel):
             raise InputError("The class noun is missing: write what the product is, for example armchair.")
         if not (self.folder / "photos").is_dir():
             raise InputError("There are no photos yet: choose two or more above, better five to eight.")
+        bad = _photos(self.folder)[1]  # what came since the photos were shown
         item = catalog.load_item(self.folder, noun)
         with whole_file(self.folder / "item.json") as path:
-            path.write_text(json.dumps({"class_noun": noun}) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(item.info | {"class_noun": noun}, ensure_ascii=False) + "\n", encoding="utf-8")
         found = []
         for index in range(len(item.photos)):
             self._step(index + 1, len(item.photos))
             found.append(_find(item, index, self.preset))
         missing = [f"photo {index + 1}" for index, mask in enumerate(found) if mask.getbbox() is None]
-        words = f"Nothing was found on {', '.join(missing)}: paint the product there. " if missing else ""
-        code = f'item = catalog.load_item("{self.folder.name}"); object_masks = segment.object_masks(item, preset)'
+        words = "".join(f"{each} " for each in bad)
+        words += f"Nothing was found on {', '.join(missing)}: paint the product there. " if missing else ""
+        code = f"item = catalog.load_item({str(self.folder)!r}); object_masks = segment.object_masks(item, preset)"
         return (item, found), words + "Look at each mask below and correct it. The same without the panel:", code
 
 
@@ -118,30 +122,38 @@ class ProductPanel(widgets.VBox):
     # -- photos --
 
     def _on_photos(self, paths: list[Path]) -> str:
-        for path in [path for path in paths if path.suffix.lower() == ".zip"]:
-            _unpack(path, self.folder / "photos")
-        bad = []
-        for path in [path for path in paths if path.suffix.lower() != ".zip"]:
+        came, replaced, bad = set(paths), set(self.drop.replaced), []
+        for path in paths:
             try:
-                load_named(path)
+                if path.suffix.lower() == ".zip":
+                    bad += unpack_named(path, self.folder / "photos", came, replaced)
+                else:
+                    load_named(path)
             except InputError as error:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 bad.append(str(error))
+        with suppress(InputError):  # what is odd about the folder is told below
+            for photo, mask in list_folder(self.folder / "photos").masks.items():
+                if photo in replaced and mask not in came:  # it is the mask of the photo that was there before
+                    mask.unlink()
         return " ".join([*bad, self._show_photos()])
 
     def _show_photos(self) -> str:
-        """Show the photos of the folder, and return how many there are, in words."""
-        paths = _photos(self.folder)
-        images = [catalog.load_photo(path) for path in paths]
-        for image in images:
+        """Show the photos of the folder, and return in words what was left out, and how many there are."""
+        photos, bad = _photos(self.folder)
+        for image in photos.values():
             image.thumbnail((192, 192), Image.LANCZOS)
-        self.photos.value = pictures_html(images, [path.name for path in paths], "96px") if images else ""
-        self.remove.layout.display = "" if images else "none"
-        return f"There {'is' if len(paths) == 1 else 'are'} {len(paths)} photo{'s' * (len(paths) != 1)} now."
+        shown = pictures_html(list(photos.values()), [path.name for path in photos], "96px") if photos else ""
+        self.photos.value = shown + "".join(paragraph(html.escape(words)) for words in bad)
+        self.remove.layout.display = "" if shown or bad else "none"
+        count = f"There {'is' if len(photos) == 1 else 'are'} {len(photos)} photo{'s' * (len(photos) != 1)} now."
+        return " ".join([*bad, count])
 
     def _on_remove(self, _button) -> None:
-        for path in [*_photos(self.folder), *(self.folder / "photos").glob("*" + MASK_ENDING)]:
-            path.unlink()
+        """Remove all pictures of the folder: also masks, however they are named, and what was left out."""
+        for path in (self.folder / "photos").glob("[!.]*"):
+            if path.is_file() and path.suffix.lower() in {LEFT_OUT_ENDING, *known_endings()}:
+                path.unlink()
         self._show_photos()
 
     # -- masks --
@@ -166,11 +178,14 @@ class ProductPanel(widgets.VBox):
         """Save a corrected mask next to its photo, so that the plain calls find it."""
         path, mask = self.item.paths[index], self.canvases[index].mask
         own_mask_path = path.with_name(mask_names(self.item.paths)[index])
+        photo = catalog.load_photo(path) if path.is_file() else None
+        if photo is None or squares.pad_to_square(photo).tobytes() != self.item.photos[index].tobytes():
+            return  # removed, or another one by now: the mask is not that photo's
         if mask.getbbox() is None:
             own_mask_path.unlink(missing_ok=True)
             return
         with whole_file(own_mask_path) as temporary:
-            squares.crop_from_square(mask, catalog.load_photo(path).size).save(temporary)
+            squares.crop_from_square(mask, photo.size).save(temporary)
 
     # -- painting --
 
@@ -185,17 +200,45 @@ class ProductPanel(widgets.VBox):
         photo = images[0]
         width, height = photo.size
         middle = masks.rectangle(photo.size, (width // 4, height // 4, width * 3 // 4, height * 3 // 4))
-        self.painting.replace(photo, MaskCanvas(photo, middle))
+        self._scene = MaskCanvas(photo, middle)  # the next fine-tuning paints into it, too
+        self.painting.replace(photo, self._scene)
 
 
 def _title(title: str, text: str) -> widgets.HTML:
     return widgets.HTML(f"<h3 style='margin: 14px 0 2px'>{html.escape(title)}</h3>{paragraph(html.escape(text))}")
 
 
-def _photos(folder: Path) -> list[Path]:
-    """Return the photos of a product's folder, as `catalog.load_item` finds them."""
-    photos = folder / "photos"
-    return list_folder(photos).photos if photos.is_dir() else []
+def _noun(folder: Path) -> str:
+    """Return the class noun of a product's folder, or "" if it has none."""
+    with suppress(OSError, ValueError, RecursionError, AttributeError):  # `catalog.load_item` says what is wrong
+        noun = json.loads((folder / "item.json").read_text(encoding="utf-8-sig")).get("class_noun")
+        return noun if isinstance(noun, str) else ""
+    return ""
+
+
+def _photos(folder: Path) -> tuple[dict[Path, Image.Image], list[str]]:
+    """Return the photos of a product's folder, as `catalog.load_item` finds them, and what was left out, in sentences.
+
+    A photo or mask that cannot be read gets a name that leaves it out, here and in the plain calls.
+    """
+    photos, bad = {}, []
+    if not (folder / "photos").is_dir():
+        return photos, bad
+    try:
+        listing = list_folder(folder / "photos")
+    except InputError as error:
+        return photos, [str(error)]
+    for path in listing.photos:
+        read, mask = path, listing.masks.get(path)
+        try:
+            photos[path] = catalog.load_photo(path)
+            if mask:
+                read = mask
+                catalog.load_mask(mask, photos[path].size)
+        except InputError as error:
+            left_out = read.rename(read.with_name(read.name + LEFT_OUT_ENDING))
+            bad.append(f"{error} It is left out, and called {left_out.name} now.")
+    return photos, bad
 
 
 def _find(item: catalog.Item, index: int, preset: Preset) -> Image.Image:
@@ -204,13 +247,3 @@ def _find(item: catalog.Item, index: int, preset: Preset) -> Image.Image:
     if own is not None:
         return own
     return segment.to_mask(segment.probability_maps([photo], item.class_noun, preset)[0], photo, preset)
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Put the photos and masks of a zip file into a folder, and remove the zip file."""
-    try:
-        for path in archives.unpack(archive).rglob("*"):
-            if path.is_file() and path.suffix.lower() in known_endings():
-                shutil.copyfile(path, folder / path.name)
-    finally:
-        archive.unlink()

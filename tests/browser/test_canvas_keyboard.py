@@ -34,6 +34,17 @@ def test_a_stroke_by_keyboard(by_key):
     assert len(by_key.saved) == 1
 
 
+def test_a_stroke_by_mouse_ends_the_one_by_keyboard_and_both_can_be_undone(by_key):
+    keys(by_key, "Enter 10xArrowRight")
+    by_key.drag((20, 70), (100, 70))
+    both = by_key.mask()
+    assert both[45, 62:78].all() and both[70, 22:98].all()
+    by_key.press("Control+z")
+    assert_stroke(by_key.mask(), 10, MIDDLE, (80, 45))
+    by_key.press("Control+z")
+    assert not by_key.mask().any()
+
+
 def test_shift_and_an_arrow_move_by_a_pixel(by_key):
     keys(by_key, "3xShift+ArrowLeft 2xShift+ArrowDown")
     assert by_key.status() in ("Crosshair at 57, 47", "Crosshair at 57, 48")

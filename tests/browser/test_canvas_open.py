@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import struct
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tools.desk import HEIGHT, WIDTH
 
-from dp_helpers import masks
+from dp_helpers import masks, pictures
+from dp_helpers.errors import InputError
 from dp_helpers.widgets.canvas import MAX_SIDE, MaskCanvas
 
 SIZE = (WIDTH, HEIGHT)
@@ -40,6 +42,13 @@ def half_transparent() -> Image.Image:
     return image
 
 
+def drawing(color: str, ground: int = 0) -> Image.Image:
+    """A drawing on a clear ground."""
+    image = Image.new("RGBA", SIZE, (255, 255, 255, ground))
+    image.paste(color, (20, 15, 60, 45))
+    return image
+
+
 def colors() -> Image.Image:
     ramp, other = Image.linear_gradient("L").resize(SIZE), Image.linear_gradient("L").rotate(90).resize(SIZE)
     return Image.merge("RGB", (ramp, other, ramp.transpose(Image.Transpose.ROTATE_180)))
@@ -49,7 +58,9 @@ def colors() -> Image.Image:
     "image, kind",
     [(MASK, "PNG"), (MASK.convert("1"), "PNG"), (MASK.convert("P"), "PNG"), (MASK.convert("LA"), "PNG")]
     + [(MASK, "JPEG"), (MASK.convert("RGB"), "WEBP"), (colors(), "PNG"), (half_transparent(), "PNG")]
-    + [(Image.linear_gradient("L").resize(SIZE), "PNG"), (masks.full(SIZE), "PNG")],
+    + [(Image.linear_gradient("L").resize(SIZE), "PNG"), (masks.full(SIZE), "PNG")]
+    + [(drawing(color), "PNG") for color in ("black", "red", "#20ff0040", "white")]
+    + [(drawing("white", ground=100), "PNG")],
 )
 def test_a_file_is_read_as_the_kernel_would(desk, image, kind):
     desk.drag((5, 5), (100, 80))
@@ -116,6 +127,20 @@ def test_what_is_no_picture_is_refused_by_name_and_harms_nothing(desk, content):
     assert desk.status() == f"{name} cannot be read as a picture: save it again as PNG or JPEG."
     assert desk.page.locator("[role=status] > *").count() == 0
     assert len(desk.saved) == 1
+    desk.click("invert")
+    assert (desk.mask() == ~before).all()
+
+
+@pytest.mark.parametrize("image", [Image.new("L", SIZE), Image.new("L", SIZE, 100), drawing("#ff000005")])
+def test_a_file_in_which_nothing_is_marked_is_refused_as_by_the_kernel(desk, image, tmp_path):
+    desk.drag((20, 20), (60, 20))
+    before = desk.mask()
+    choose(desk, file(image))
+    said = "paint the region to fill in white (255) on black (0)."
+    assert desk.status() == f"The mask has no white: {said}" and len(desk.saved) == 1
+    image.save(tmp_path / "mask.png")
+    with pytest.raises(InputError, match=re.escape(said)):
+        pictures.read_mask(tmp_path / "mask.png", SIZE)
     desk.click("invert")
     assert (desk.mask() == ~before).all()
 

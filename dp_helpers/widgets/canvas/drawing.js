@@ -13,9 +13,10 @@ class Drawing {
 
   /** Put the tool down. `straight` draws a line from the last stroke; `subtract` takes away for once. */
   begin(at, { straight = false, square = false, subtract = false } = {}) {
-    const { tool } = this.settings, before = this.grid.data;
-    const value = tool === "eraser" || subtract !== this.settings.subtract ? 0 : 1;
+    const { tool } = this.settings;
     if (tool === "polygon" && this.now) return this.corner(at);
+    if (this.now) this.end(); // it was begun by the keyboard, and a pointer begins another
+    const before = this.grid.data, value = tool === "eraser" || subtract !== this.settings.subtract ? 0 : 1;
     const last = straight && STROKES.includes(tool) && this.end_of_stroke ? this.end_of_stroke : at;
     this.now = { tool, before, value, start: at, last, points: [at] };
     if (tool !== "polygon") this.grid.data = before.slice();

@@ -25,15 +25,32 @@ function maskCanvas(grid, width = grid.width, height = grid.height) {
   return whole.canvas;
 }
 
-/** Return a grid's data from any picture, by the rules of masks.py: grey is split at 128, transparent counts as black. */
-function readMask(image, { width, height }) {
+/** Return the colours of a picture as ImageData has them, on black or on a clear ground. */
+function colors(image, { width, height }, black) {
   const context = newCanvas(width, height, { willReadFrequently: true });
   context.imageSmoothingEnabled = false;
-  context.fillRect(0, 0, width, height); // black
+  if (black) context.fillRect(0, 0, width, height);
   context.drawImage(image, 0, 0, width, height);
-  const { data } = context.getImageData(0, 0, width, height);
+  return context.getImageData(0, 0, width, height).data;
+}
+
+/**
+ * Return a grid's data from any picture, by the rules of masks.py and colors.py: grey is split at 128, transparent
+ * counts as black, and strokes on a clear ground count as white if nothing there is.
+ */
+function readMask(image, grid) {
+  const data = colors(image, grid, true), marked = new Uint8Array(grid.width * grid.height);
   const grey = (i) => 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]; // PIL's mode "L", before rounding
-  return new Uint8Array(width * height).map((_, i) => (grey(4 * i) >= 127.5 ? 1 : 0));
+  for (let i = 0; i < marked.length; i++) marked[i] = grey(4 * i) >= 127.5 ? 1 : 0;
+  if (marked.includes(1)) return marked;
+  const clear = colors(image, grid, false);
+  let clearest = 255, strongest = 0;
+  for (let i = 3; i < clear.length; i += 4) {
+    clearest = Math.min(clearest, clear[i]);
+    strongest = Math.max(strongest, clear[i]);
+  }
+  if (clearest >= 16 || strongest < 16) return marked;
+  return marked.map((_, i) => (Math.floor((255 * clear[4 * i + 3]) / strongest) >= 128 ? 1 : 0));
 }
 
 async function loadImage(url) {

@@ -179,8 +179,12 @@ class MaskView {
       return this.parts.say(`The mask is ${image.width} x ${image.height} pixels but the photo is ${width} x ${height}: ` +
         (image.width === height && image.height === width ? "turn the mask by 90 degrees." : "make them the same size."));
     }
+    const data = readMask(image, grid);
+    if (!data.includes(1)) {
+      return this.parts.say("The mask has no white: paint the region to fill in white (255) on black (0).");
+    }
     this.pointers.cancel();
-    this.finish(grid.data, readMask(image, grid));
+    this.finish(grid.data, data);
   }
 
   /** Hand the mask to the browser as the file mask.png, of the photo's own size. */

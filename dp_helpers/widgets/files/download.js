@@ -40,8 +40,9 @@ export default {
     status.setAttribute("role", "status");
     Object.assign(button, { type: "button", textContent: model.get("label") });
     button.addEventListener("click", async () => {
+      const say = (words) => (status.textContent = words);
       button.disabled = true; // one at a time
-      await fetchFile(model, (words) => (status.textContent = words));
+      await fetchFile(model, say).catch((error) => say(`That did not work: ${error.message ?? error}`));
       button.disabled = false;
     });
     const show = () => (place.hidden = !model.get("ready"));

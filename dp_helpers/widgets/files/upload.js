@@ -14,12 +14,12 @@ async function base64(blob) {
   const reader = new FileReader();
   return new Promise((done, fail) => {
     reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = fail;
+    reader.onerror = () => fail(reader.error);
     reader.readAsDataURL(blob);
   });
 }
 
-/** Send a message and wait for the kernel's answer. */
+/** Send a message and wait for the kernel's answer. It answers always, with `failed` if it leaves the file out. */
 function ask(model, message) {
   return new Promise((done) => {
     const hear = (answer) => {
@@ -38,27 +38,34 @@ export default {
     input.multiple = model.get("multiple");
     const button = make("button", { type: "button" }, model.get("label"));
     const place = make("div", { class: "dp-files" }, button, input, status);
-    let busy = false;
+    let busy = false, ignored = ""; // what to say of files that came too early
+    const say = (words) => (status.textContent = words + ignored);
 
     const send = async (files) => {
       for (const [index, file] of files.entries()) {
-        let at = 0;
-        do {
-          const data = await base64(file.slice(at, at + PIECE));
-          const answer = await ask(model, { name: file.name, at, size: file.size, data, last: index === files.length - 1 });
-          at += PIECE;
-          const share = Math.round((100 * Math.min(at, file.size)) / Math.max(file.size, 1));
-          status.textContent = answer.words ?? `${index + 1} of ${files.length}: ${file.name}, ${share} %`;
-          if (answer.failed) return;
-        } while (at < file.size);
+        const about = { name: file.name, size: file.size, first: index === 0, last: index === files.length - 1 };
+        for (let at = 0, failed = false; !failed && (at < file.size || at === 0); at += PIECE) {
+          const data = await base64(file.slice(at, at + PIECE)).catch(() => null); // null: a folder, for example
+          const answer = await ask(model, { ...about, at, data });
+          const share = Math.round((100 * Math.min(at + PIECE, file.size)) / Math.max(file.size, 1));
+          say(answer.words ?? `${index + 1} of ${files.length}: ${file.name}, ${share} %`);
+          failed = answer.failed;
+        }
       }
     };
     const sendAll = async (files) => {
-      if (busy || !files.length) return;
+      if (!files.length) return;
+      if (busy) return (ignored = " What came in the meantime was left out: choose or drop it again.");
       busy = true;
-      await send(files);
-      busy = false;
-      input.value = ""; // so that the same file can be chosen again
+      ignored = "";
+      try {
+        await send(files);
+      } catch (error) {
+        say(`That did not work: ${error.message ?? error}`);
+      } finally {
+        busy = false;
+        input.value = ""; // so that the same file can be chosen again
+      }
     };
 
     button.addEventListener("click", () => input.click());
