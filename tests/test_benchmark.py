@@ -157,6 +157,20 @@ def test_rows_of_another_preset_or_gallery_are_not_mixed(data, preset, tmp_path)
         benchmark.run({}, load_pairs(data), [0], **options)
 
 
+def test_rows_that_nothing_tells_how_are_refused(data, preset, tmp_path):
+    run(data, preset, tmp_path, Painter(), seeds=1, items=["blue-box"])
+    (tmp_path / "conditions.json").unlink()
+    with pytest.raises(InputError, match="rows.csv without conditions.json"):
+        run(data, preset, tmp_path, Painter())
+
+
+def test_a_report_names_all_commits_that_have_painted(data, preset, tmp_path, monkeypatch):
+    for seeds, commit in ((1, "aaa"), (1, "bbb"), (2, "ccc")):  # the second paints nothing
+        monkeypatch.setattr(rows_file, "commit", lambda commit=commit: commit)
+        run(data, preset, tmp_path, Painter(), seeds=seeds, items=["blue-box"])
+    assert rows_file.commits(tmp_path) == "aaa, ccc"
+
+
 def test_rows_of_a_moved_repository_are_kept(data, preset, tmp_path):
     before = run(data, preset, tmp_path / "out", Painter(), seeds=1, items=["blue-box"])
     shutil.copytree(preset.folder, tmp_path / "moved")
@@ -294,6 +308,10 @@ def test_a_picture_that_the_safety_checker_rejects_is_left_out(data, preset, tmp
     with pytest.warns(UserWarning, match="by fake is left out: The safety checker rejected it"):
         rows = run(data, preset, tmp_path / "out", Strict(), items=["blue-box"])
     assert {row["seed"] for row in rows if row["painter"] == "fake"} == {0}
+    rows_file.picture_path(tmp_path / "out", "blue-box--hall", "fake", 0).unlink()
+    pairs = load_pairs(data, ["blue-box"])  # a report of what is left must not end for a picture that is not there
+    assert rows_file.load_picture(tmp_path / "out", pairs[0], "fake", 0).getcolors() == [(48 * 40, (128, 128, 128))]
+    report.write_report(rows, ["fake"], pairs, preset, tmp_path / "out", "the command")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "data" / "results").rglob("*.md")), ids=lambda path: path.parent.name)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tools.command import Done
 from tools.rating import ITEMS, ROOMS, SECRETS, make_evaluation, make_example_study
 
 from dp_helpers.catalog import load_photo
+from dp_helpers.commands import study as study_command
 from dp_helpers.errors import InputError
 from dp_helpers.evaluation import rows
 from dp_helpers.evaluation.study import PAINTERS, load_key, load_or_make_study, load_study, make_study, outlined
@@ -54,6 +56,12 @@ def test_the_same_seed_makes_the_same_study_and_another_seed_another(evaluation,
     assert texts[0] == texts[1] != texts[2]
     painters = [[row["painter"] for row in read_key(tmp_path / f"key-{index}.csv")] for index in (0, 2)]
     assert painters[0] != painters[1]
+
+
+def test_without_a_seed_nobody_can_compute_the_key(evaluation, tmp_path):
+    for index in range(3):
+        make_study(*evaluation, tmp_path / f"study-{index}", tmp_path / f"key-{index}.csv")
+    assert len({str([row["painter"] for row in read_key(tmp_path / f"key-{index}.csv")]) for index in range(3)}) > 1
 
 
 def test_a_lesson_that_runs_again_goes_on_with_the_same_cards(evaluation, tmp_path):
@@ -166,3 +174,10 @@ def test_only_a_whole_study_and_its_own_key_are_loaded(evaluation, tmp_path):
     study.cards[0].picture.unlink()
     with pytest.raises(InputError, match="copy the whole folder"):
         load_study(study.folder)
+
+
+def test_the_key_of_the_working_folder_is_next_to_it(tmp_path, monkeypatch):
+    assert study_command._default_key(Path("out") / "study") == Path("out") / "study-key.csv"
+    (tmp_path / "study").mkdir()
+    monkeypatch.chdir(tmp_path / "study")
+    assert study_command._default_key(Path(".")) == tmp_path / "study-key.csv"
