@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> None:
     from .. import models, origin, runs
     from ..training import processes
 
+    processes.take_gpu()  # before ClipSeg takes one
     mine = processes.take_share(list(work)) if several else list(work)
     with models.shared() if several else contextlib.nullcontext():
         for folder in mine:
