@@ -30,11 +30,11 @@ def check_space(folder: str | Path, needed: int) -> None:
         )
 
 
-def alone_in(argument: str) -> Callable[[Callable], Callable]:
+def alone_in(argument: str, *, together: bool = False) -> Callable[[Callable], Callable]:
     """Let a function hold the folder that this keyword argument names, so that no second call works in it.
 
-    The end of the process releases the folder, too. None holds nothing. Of several processes that a launcher started
-    to work together, the first holds the folder for all of them.
+    The end of the process releases the folder, too. None holds nothing. With ``together``, the first of several
+    processes that a launcher started holds the folder for all of them.
 
     Raises:
         InputError: another call of this or another process of this machine holds the folder.
@@ -43,8 +43,8 @@ def alone_in(argument: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def held(*arguments, **options):
-            started_by_another = os.environ.get("RANK", "0") != "0"  # `training.processes` stands below this module
-            if options.get(argument) is None or started_by_another:
+            helps = together and os.environ.get("RANK", "0") != "0"  # `training.processes` stands below this module
+            if options.get(argument) is None or helps:
                 return function(*arguments, **options)
             name = hashlib.sha256(str(Path(options[argument]).resolve()).encode()).hexdigest()[:24]
             lock = FileLock(Path(tempfile.gettempdir()) / f"dreampaint-{name}.lock")

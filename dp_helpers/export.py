@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from . import models, presets, single_file, sources
 from .errors import InputError
-from .files import check_can_write, whole_folder
+from .files import check_can_write, is_of_system, recover, whole_folder
 from .presets import Preset
 from .runs import Run
 from .training import lora
@@ -91,7 +91,8 @@ def check_export_folder(folder: str | Path) -> Path:
         InputError: it cannot be written, or holds something else than an older export with its `MARK`.
     """
     folder = check_can_write(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
+    recover(folder)
+    if not folder.is_dir() or all(is_of_system(path.name) for path in folder.iterdir()):
         return folder
     if not (folder / "model_index.json").is_file():
         raise InputError(f"{folder} holds other things than an exported pipeline: name a new folder.")

@@ -2,9 +2,9 @@
 
 A folder is written under a temporary name and then renamed, so a kill leaves either all of it or nothing. Some mounted
 drives, as Google Drive in Colab, cannot rename a folder or change a mode, and no mount point can be renamed. There the
-files are copied instead, the JSON records last: a folder without its record is not whole. A link stays, and what it
-points to is written. Nothing here calls fsync, which such drives may refuse. So a power cut, or the end of a virtual
-machine, can still lose what the drive has not written yet.
+files are copied instead, the JSON records last: a folder without its record is not whole, and the hidden folder next to
+it still holds all new files. A link stays, and what it points to is written. Nothing here calls fsync, which such
+drives may refuse. So a power cut, or the end of a virtual machine, can still lose what the drive has not written yet.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import glob
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 from safetensors import SafetensorError
 
 from .errors import InputError
@@ -66,9 +66,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written to.
     """
+    suffix = Path(path).suffix  # libraries read the format from it, and what a link points to may have another
     with _written(path) as path:
         made = _make_parents(path)
-        temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+        temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{suffix}")
         try:
             yield temporary
             _open_to_umask(temporary)
@@ -82,6 +83,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``. Move it into place when the block succeeds; remove it otherwise.
+
+    It stays if the folder that is there took only a part of its files.
 
     Args:
         path: the folder to make.
@@ -102,12 +105,13 @@ def whole_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)
                 _remove_empty(made)
             raise
-        for older in path.parent.glob(f".{glob.escape(path.name)}.partial-{os.getpid()}-*/{_BEGUN}"):
-            shutil.rmtree(older.parent, ignore_errors=True)
+        for older in path.parent.glob(f".{glob.escape(path.name)}.partial-*/{_BEGUN}"):  # the folder is whole again
+            if f".partial-{os.getpid()}-" in older.parent.name or not _alive(older.parent):
+                shutil.rmtree(older.parent, ignore_errors=True)
 
 
 def recover(path: str | Path) -> None:
-    """Clear away or finish what a killed process has left of writing ``path``, and bring back what it had put aside."""
+    """Clear away what a killed process has left of writing ``path``, and bring back what it was about to replace."""
     path = _real(path)
     old = _old(path)
     with contextlib.suppress(OSError):  # a folder that cannot be written to can be read all the same
@@ -116,12 +120,13 @@ def recover(path: str | Path) -> None:
         elif old.exists():
             shutil.rmtree(old)
         for left in path.parent.glob(f".{glob.escape(path.stem)}*.partial-*"):
-            process = re.search(r"\.partial-(\d+)", left.name)
-            dead = process and not _alive(int(process[1]))
-            if dead and not (left / _BEGUN).exists():
+            if not _alive(left) and not (left / _BEGUN).exists():  # which may be all that there is of a run
                 shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-            elif dead and left.name.startswith(f".{path.name}.partial-"):
-                _put_in(left, path)
+
+
+def is_of_system(name: str) -> bool:
+    """Return whether a system or a notebook server put a file of this name into a folder that it showed."""
+    return name.startswith(".") or name in ("Thumbs.db", "desktop.ini")
 
 
 def find_data() -> Path:
@@ -169,8 +174,8 @@ def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
         if path.exists():
             path.rename(_old(path))
     if path.exists():
-        (temporary / _BEGUN).write_text("replace" if replace else "add")
-        _put_in(temporary, path)
+        (temporary / _BEGUN).touch()
+        _put_in(temporary, path, replace)
         return
     try:
         temporary.rename(path)
@@ -184,21 +189,19 @@ def _move_into_place(temporary: Path, path: Path, replace: bool) -> None:
     shutil.rmtree(_old(path), ignore_errors=True)
 
 
-def _put_in(source: Path, target: Path) -> None:
-    """Put files into a folder that stays where it is. ``source`` stays whole until all are there: see `recover`."""
-    replace = (source / _BEGUN).read_text() == "replace"
+def _put_in(source: Path, target: Path, replace: bool) -> None:
+    """Put files into a folder that stays where it is. ``source`` stays whole until all are there."""
     try:
         for record in target.glob("*.json") if replace else ():  # half of each is no whole folder
             record.unlink()
         _copy(source, target)
     except OSError as error:
         why = f"{target} did not take all of its new files ({error.strerror})"
-        raise CannotWrite(f"{why}: copy them from {source}.") from error
+        raise CannotWrite(f"{why}: they are whole in {source}; make room, and move them or run this again.") from error
     for left in sorted(target.rglob("*"), reverse=True) if replace else ():
         if not (source / left.relative_to(target)).exists():
             with contextlib.suppress(OSError):
                 left.rmdir() if left.is_dir() and not left.is_symlink() else left.unlink()
-    (source / _BEGUN).unlink()  # first, because a folder that is half removed must not be put in again
     shutil.rmtree(source, ignore_errors=True)
 
 
@@ -227,14 +230,10 @@ def _old(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _alive(process: int) -> bool:
-    if sys.platform == "win32":  # where signal 0 would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, PermissionError) as error:
-        return isinstance(error, PermissionError)
-    return True
+def _alive(left: Path) -> bool:
+    """Return whether the process that wrote a temporary file or folder still runs; True if its name does not tell."""
+    process = re.search(r"\.partial-(\d+)", left.name)
+    return not process or psutil.pid_exists(int(process[1]))
 
 
 def _make_parents(path: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from .catalog import Item
 from .device import is_out_of_memory, pick_device
 from .disk import alone_in
 from .errors import InputError
+from .files import recover
 from .presets import Preset
 from .runs import Run
 from .training import prior, processes
@@ -31,7 +32,7 @@ from .training.latents import Bank, build_bank
 from .training.loop import Look, Progress, train
 
 
-@alone_in("output_dir")
+@alone_in("output_dir", together=True)
 def finetune(
     item: Item,
     object_masks: Sequence[Image.Image],
@@ -113,6 +114,7 @@ def load_or_finetune(
         output_dir: the run's folder.
         item, object_masks, preset, seed, progress, watch, settings: as for `finetune`.
     """
+    recover(output_dir)
     if (Path(output_dir) / "run.json").is_file():
         wanted = origin.made_from(item, presets.change(preset, finetune=settings), seed)
         if origin.is_made_from(runs.read_record(output_dir), wanted):

@@ -184,7 +184,7 @@ def change(preset: Preset, **changes: Any) -> Preset:
 
 _SHARE, _NOT_NEGATIVE = ("between 0 and 1", lambda value: 0 <= value <= 1), ("0 or more", lambda value: value >= 0)
 _COUNT, _SIZE = ("at least 1", lambda value: value >= 1), ("between 1 and 4096", range(1, 4097).__contains__)
-_PROMPTS = "texts, in braces {class_noun} alone", lambda given: not {*"{}"} & {*str(given).replace("{class_noun}", "")}
+_PROMPTS = "texts without braces but {class_noun}", lambda text: not {*"{}"} & {*str(text).replace("{class_noun}", "")}
 # What a type cannot say: a table, its settings, what they must be, and the test.
 _RULES = [
     ("", "resolution", "a multiple of 8 up to 4096", range(8, 4097, 8).__contains__),

@@ -23,7 +23,7 @@ from . import __version__, origin, sources
 from .catalog import Item
 from .device import is_out_of_memory
 from .errors import InputError
-from .files import check_can_write, recover, whole_folder
+from .files import check_can_write, is_of_system, recover, whole_folder
 from .hub import first_line
 from .presets import Preset
 from .training import checkpoints, lora
@@ -31,7 +31,6 @@ from .training import checkpoints, lora
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "bitsandbytes")
 VALIDATION = "validation"  # the folder of the pictures that `watch.Watch` painted, and their scores in run.json
 _PARTS = {checkpoints.FOLDER, VALIDATION, "unet", "text_encoder", lora.FILE}
-_OF_WINDOWS = {"Thumbs.db", "desktop.ini"}  # it puts them into folders that it shows; elsewhere such names have a dot
 
 
 def _is_text(value: Any) -> bool:
@@ -101,7 +100,7 @@ def check_run_folder(folder: str | Path, item: Item | None = None) -> Path:
     folder = check_can_write(folder)
     recover(folder)
     inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = {name for name in inside - _PARTS - _OF_WINDOWS if not name.startswith(".")}
+    foreign = {name for name in inside - _PARTS if not is_of_system(name)}
     if foreign and "run.json" not in inside:
         raise InputError(f"{folder} holds other things than a fine-tuned run: name a new folder.")
     there = _item_in(folder) if item else None

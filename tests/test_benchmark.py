@@ -160,7 +160,7 @@ def test_rows_of_another_preset_or_gallery_are_not_mixed(data, preset, tmp_path)
 def test_rows_that_nothing_tells_how_are_refused(data, preset, tmp_path):
     run(data, preset, tmp_path, Painter(), seeds=1, items=["blue-box"])
     (tmp_path / "conditions.json").unlink()
-    with pytest.raises(InputError, match="rows.csv without conditions.json"):
+    with pytest.raises(InputError, match="rows.csv, but no conditions.json"):
         run(data, preset, tmp_path, Painter())
 
 

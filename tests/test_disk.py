@@ -42,13 +42,19 @@ def test_a_second_call_in_the_same_folder_is_refused(tmp_path):
 
 
 def test_the_first_of_several_processes_holds_the_folder_for_all(tmp_path, monkeypatch):
+    @disk.alone_in("folder", together=True)
+    def together(*, folder):
+        return folder
+
     @disk.alone_in("folder")
     def outer(*, folder):
         monkeypatch.setenv("RANK", "1")
-        assert work(folder=folder) == folder
-        monkeypatch.setenv("RANK", "0")
+        assert together(folder=folder) == folder
         with pytest.raises(InputError, match="is in use"):
             work(folder=folder)
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(InputError, match="is in use"):
+            together(folder=folder)
 
     monkeypatch.setenv("RANK", "0")
     outer(folder=tmp_path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from dp_helpers import files
 from dp_helpers.errors import InputError
@@ -213,7 +214,7 @@ def test_new_files_that_a_mount_point_does_not_take_stay_next_to_it(mount, monke
     with monkeypatch.context() as patch:
         patch.setattr(files.shutil, "copyfile", full)
         with pytest.raises(
-            files.CannotWrite, match=r"run did not take all .*No space left.*: copy them from .*\.run\.p"
+            files.CannotWrite, match=r"run did not take all .*No space left.*: they are whole in .*\.run\.p"
         ):
             write_run(mount, "new")
     (kept,) = (path for path in mount.parent.iterdir() if path != mount)
@@ -239,16 +240,30 @@ with files.whole_folder(sys.argv[1], replace=True) as temporary:
 """
 
 
-def test_after_a_kill_between_two_files_the_next_call_puts_the_others_there(mount):
+def test_after_a_kill_between_two_files_the_new_ones_stay_until_others_are_there(mount):
     root = files.Path(files.__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root)}
     (mount.parent / "run-2").mkdir()
     assert subprocess.run([sys.executable, "-c", KILLED, mount], env=environment).returncode == 9
     assert not (mount / "run.json").exists() and (mount / "checkpoints").is_dir()
-    files.recover(mount.parent / "ru")  # another folder, whose name begins alike
     files.recover(mount)
-    assert contents(mount) == {"unet/config.json": "new", "unet/weights": "new", "run.json": "new"}
+    (kept,) = mount.parent.glob(".run.partial-*")
+    new = {"unet/config.json": "new", "unet/weights": "new", "run.json": "new"}
+    assert contents(kept).items() >= new.items()
+    (mount / "a painting.png").touch()
+    files.recover(mount)  # touches nothing of the reader's
+    assert (mount / "a painting.png").exists()
+    write_run(mount, "newer")
+    assert contents(mount) == {"unet/config.json": "newer", "run.json": "newer"}
     assert sorted(path.name for path in mount.parent.iterdir()) == ["run", "run-2"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks for a right to make links")
+def test_what_is_behind_a_link_may_have_any_name(tmp_path):
+    (tmp_path / "picture.png").symlink_to(tmp_path / "blob")
+    with files.whole_file(tmp_path / "picture.png") as temporary:
+        Image.new("RGB", (2, 2)).save(temporary)
+    assert Image.open(tmp_path / "blob").format == "PNG"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows asks for a right to make links")

@@ -283,8 +283,21 @@ def test_a_fine_tuning_that_was_stopped_goes_on_at_the_next_click(preset, item, 
         patch.setattr(plots, "loss_curve", lambda losses: panel.stop.click() or real(losses))
         click(panel)
     assert panel.result is None and any((tmp_path / "run" / "checkpoints").iterdir())
+    assert "goes on from its last state" in panel.status.value
     click(panel)
     assert panel.result.losses == finetune(item, item.own_masks, saving, progress=False).losses
+
+
+def test_a_stopped_fine_tuning_starts_again_with_other_masks(preset, item, tmp_path, monkeypatch):
+    saving = presets.change(preset, finetune={"checkpointing_steps": 1})
+    panel = panels.FinetunePanel(item, list(item.own_masks), saving, output_dir=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        real = plots.loss_curve
+        patch.setattr(plots, "loss_curve", lambda losses: panel.stop.click() or real(losses))
+        click(panel)
+    panel.object_masks = [*item.own_masks[1:], item.own_masks[0]]
+    click(panel)
+    assert panel.result.losses == finetune(item, panel.object_masks, saving, progress=False).losses
 
 
 def test_the_masks_of_canvases_are_read_at_the_click(preset, item):

@@ -51,7 +51,7 @@ def test_tiny_is_a_preset_like_any_other():
         ("name = 'mine'\n" + MODELS, "'name'"),
         ("resolution 128", "not a TOML file"),
         (MODELS + "[segment]\nprompts = []", "at least one prompt"),
-        (MODELS + "[segment]\nprompts = ['a {noun}']", "in braces .class_noun. alone"),
+        (MODELS + "[segment]\nprompts = ['a {noun}']", "without braces but .class_noun."),
         (MODELS + "[segment]\nprompts = ['{class_noun}', 'a }']", "segment.prompts"),
         (MODELS + "[segment]\nprompts = ['{}']", "segment.prompts"),
         (MODELS + "[segment]\nprompts = ['{class_noun.x}']", "segment.prompts"),

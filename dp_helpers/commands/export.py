@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import recover
 from . import common
 
 
@@ -14,7 +15,7 @@ def add(commands) -> None:
     added = common.add_command(commands, "export", run, preset=None)
     added.add_argument("run", type=Path, help="folder that finetune --out made")
     added.add_argument("--out", type=Path, required=True, help="folder of the pipeline, for example exports/armchair")
-    added.add_argument("--lora-scale", type=float, default=1.0, help="how strongly a LoRA is merged (default: 1)")
+    added.add_argument("--lora-scale", type=float, help="how strongly a LoRA is merged (default: the preset's)")
     added.add_argument("--no-single-file", action="store_true", help="no file for ComfyUI and A1111")
     added.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the export to the Hugging Face Hub")
     added.add_argument("--public", action="store_true", help="a new repository on the Hub is private unless given")
@@ -24,6 +25,7 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write a run as a whole fp16 pipeline, one file for other programs, and a model card."""
+    recover(options.run)
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     if options.dry_run and not options.push_to_hub:
@@ -48,7 +50,8 @@ def run(options: argparse.Namespace) -> None:
         common.say(f"{reason}.")
         one_file = False
     common.say(f"writing the pipeline of {run.prompt!r}")
-    settings = {"lora_scale": options.lora_scale, "one_file": one_file, "place": options.push_to_hub}
+    scale = preset.inpaint.lora_scale if options.lora_scale is None else options.lora_scale
+    settings = {"lora_scale": scale, "one_file": one_file, "place": options.push_to_hub}
     print(exporting.export(run, preset, options.out, **settings))
     if options.push_to_hub:
         place, dry = options.push_to_hub, options.dry_run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import pictures, presets
 from ..errors import InputError
-from ..files import check_can_write
+from ..files import check_can_write, recover
 from . import common
 
 
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
     check_can_write(options.out, suffix=".png")
     if options.out.resolve() in [path.resolve() for path in (options.photo, options.mask, options.start) if path]:
         raise InputError(f"--out {options.out} is the photo, the mask or the start itself: choose another name.")
+    recover(options.run)
     if not (options.run / "run.json").is_file():
         raise InputError(f"{options.run} is not a fine-tuned run: name the folder that `finetune --out` made.")
     if options.over_photo is not None and options.over is None:

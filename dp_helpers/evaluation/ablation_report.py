@@ -96,7 +96,8 @@ def _report(
         f"Commit {commits(folder)}; weights {models.fingerprint(preset)}; {versions}.\n",
         "## Verdicts\n",
         *(f"- {verdict}" for verdict in verdicts.judge(ablation, rows)),
-        "\nThe claims and their metrics were written down in dp_helpers/ablations.toml before the run. We agree or",
+        "\nThe claims and their metrics were written down in dp_helpers/ablations.toml before the run"
+        f"{', except as noted below' if ablation.note else ''}. We agree or",
         "disagree only if the 95 % bootstrap interval of the paired difference excludes zero, and there are at least",
         f"{verdicts.LEAST} items.\n",
         *([f"{ablation.note}\n"] if ablation.note else []),

@@ -107,7 +107,7 @@ def find(image: Image.Image, mask: Image.Image, name: str, gallery: Gallery, pre
     Range: similarity -1 to 1, higher is better; rank 1 to the number of items, lower is better.
     Weak point: it does not see the size, and hardly the shape. A patch may match anywhere in a square that is cut
     around the mask. True pictures with their tiles shuffled still have a mean rank of 2.6, and a similarity of 0.65
-    after 0.77 (data/results/metrics.md, with `tiny`). A plain product is hard: a white box scores above the true
+    instead of 0.77 (data/results/metrics.md, with `tiny`). A plain product is hard: a white box scores above the true
     picture of the white mug (0.91 and 0.80).
     Source: retrieval in a gallery with similar negatives, as in arXiv 2512.19026; matching of patch features is ours.
 

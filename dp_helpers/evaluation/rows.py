@@ -79,7 +79,7 @@ def check_conditions(folder: Path, preset: Preset, gallery_items: Sequence[Item]
     conditions, path = json.loads(json.dumps(conditions)), folder / "conditions.json"
     if not path.is_file():
         if (folder / "rows.csv").is_file():
-            raise InputError(f"{folder} holds rows.csv without conditions.json, which says how: name a new folder.")
+            raise InputError(f"{folder} holds rows.csv, but no conditions.json, which says how: name a new folder.")
         with whole_file(path) as temporary:
             temporary.write_text(json.dumps(conditions, indent=2) + "\n", encoding="utf-8")
         return

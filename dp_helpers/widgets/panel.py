@@ -125,12 +125,16 @@ class Panel(widgets.VBox):
                 self.on_done(result)
             self._say(words, code)
         except _Stopped:
-            self._say(f"Stopped after step {self.bar.value} of {self.bar.max}; nothing was kept.")
+            self._say(f"Stopped after step {self.bar.value} of {self.bar.max}; {self._kept()}.")
         except Exception as error:  # nobody would see a traceback in a thread
             self._say(told(error))
         finally:
             self.start.disabled, self.stop.disabled = False, True
             _AT_WORK.release()
+
+    def _kept(self) -> str:
+        """Say what a stopped work has left."""
+        return "nothing was kept"
 
     def _step(self, step: int, steps: int) -> None:
         """Move the bar and tell the time left. Ends the work if "Stop" was clicked."""

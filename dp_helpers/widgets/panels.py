@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from PIL import Image
 
 from .. import baselines, catalog, denoising, finetune, inpaint, plots, runs
 from ..presets import Preset
+from ..training.checkpoints import FOLDER as CHECKPOINTS
 from ..watch import Row, Watch
 from .canvas import MaskCanvas
 from .download import Download, zipped
@@ -53,8 +56,23 @@ class FinetunePanel(Panel):
         super().__init__("Fine-tune", controls)
         self.download, self.paintings = Download("Download the run"), widgets.HTML()
         self.children = [*self.children, self.paintings, self.download]
+        self._digest = ""  # of what the last click began
         if watch is not None:
             watch.show = self._show_rows
+
+    def _goes_on(self, object_masks: Sequence[Image.Image], parameters: dict[str, Any]) -> bool:
+        """Return whether a run with a folder goes on; delete its checkpoints if the last click began another one."""
+        if self.output_dir is None:
+            return False
+        pixels = b"".join(image.tobytes() for image in (*self.item.photos, *object_masks))
+        before, self._digest = self._digest, hashlib.sha256(pixels + repr(parameters).encode()).hexdigest()
+        if before != self._digest:
+            shutil.rmtree(runs.check_run_folder(self.output_dir, self.item) / CHECKPOINTS, ignore_errors=True)
+        return True
+
+    def _kept(self) -> str:
+        there = self.output_dir is not None and any((Path(self.output_dir) / CHECKPOINTS).glob("*"))
+        return "a click with the same settings and masks goes on from its last state" if there else super()._kept()
 
     def _show_rows(self, rows: list[Row]) -> None:
         """Show the latest paintings of the watch, each row in a line."""
@@ -75,7 +93,7 @@ class FinetunePanel(Panel):
 
         self._say(f"Encoding the {len(item.photos)} photos of {item.name} ...")
         object_masks = [_mask_of(mask) for mask in self.object_masks]
-        options = {"output_dir": self.output_dir, "resume": self.output_dir is not None}
+        options = {"output_dir": self.output_dir, "resume": self._goes_on(object_masks, parameters)}
         options |= {"progress": report, "watch": self.watch}
         run = finetune.finetune(item, object_masks, self.preset, **options, **parameters)
         if run.folder:

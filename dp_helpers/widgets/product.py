@@ -1,7 +1,6 @@
 """The whole job with a product of your own, without typing code: photos in, picture and run out.
 
-    panel = ProductPanel(preset, context.photo, context.masks["rectangle"], folder="my-product")
-    panel
+    ProductPanel(preset, context.photo, context.masks["rectangle"], folder="my-product")
 
 The plain calls that do the same with the folder that the panel fills:
 
@@ -59,10 +58,9 @@ class FindPanel(Panel):
             self._step(index + 1, len(item.photos))
             found.append(_find(item, index, self.preset))
         missing = [f"photo {index + 1}" for index, mask in enumerate(found) if mask.getbbox() is None]
-        words = "".join(f"{each} " for each in bad)
-        words += f"Nothing was found on {', '.join(missing)}: paint the product there. " if missing else ""
+        bad += [f"Nothing was found on {', '.join(missing)}: paint the product there."] if missing else []
         code = f"item = catalog.load_item({str(self.folder)!r}); object_masks = segment.object_masks(item, preset)"
-        return (item, found), words + "Look at each mask below and correct it. The same without the panel:", code
+        return (item, found), " ".join([*bad, "Look at each mask and correct it. The same without the panel:"]), code
 
 
 class ProductPanel(widgets.VBox):
@@ -236,8 +234,11 @@ def _photos(folder: Path) -> tuple[dict[Path, Image.Image], list[str]]:
                 read = mask
                 catalog.load_mask(mask, photos[path].size)
         except InputError as error:
-            left_out = read.rename(read.with_name(read.name + LEFT_OUT_ENDING))
-            bad.append(f"{error} It is left out, and called {left_out.name} now.")
+            left_out = read.with_name(read.name + LEFT_OUT_ENDING)
+            with suppress(OSError):
+                if not getattr(error.__cause__, "errno", None):  # a drive gives a number; then the file may be good
+                    read.replace(left_out)
+            bad.append(f"{error} It is left out{'' if read.exists() else f', and called {left_out.name} now'}.")
     return photos, bad
 
 
