@@ -39,7 +39,7 @@ def unpack(path: str | Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             _unpack_all(archive, path, folder)
-    except InputError:
+    except (InputError, MemoryError):
         shutil.rmtree(temporary)
         raise
     except Exception as error:  # decompressors raise many things for damaged archives
