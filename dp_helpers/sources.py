@@ -192,9 +192,10 @@ def check_base(preset: Preset, record: Mapping[str, Any] | None) -> None:
     if served and folder and not folder.exists():
         note(f"The run was fine-tuned on {base}, which is gone: the preset's {there[0]} takes its place.")
         return
+    typed = base.replace("\\", "/")  # a backslash in TOML begins another character
     raise InputError(
         f"The run was fine-tuned on {base}, but preset {preset.name!r} names {there[0]}: paint and export with --set "
-        f"'models.inpainting=[\"{base}\"]' or a preset file that names it; if the two are copies, list both."
+        f"'models.inpainting=[\"{typed}\"]' or a preset file that names it; if the two are copies, list both."
     )
 
 

@@ -61,7 +61,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Return the mean of one value for each item, with its expanded percentile bootstrap interval.
 
     Plain percentiles are too narrow for few items: with six, 95 % intervals hold the true mean in some 86 % of the
-    cases. So the percentiles lie further out, by the factor by which a t interval is wider (Hesterberg 2015, What
+    cases. So the percentiles are further out, by the factor by which a t interval is wider (Hesterberg 2015, What
     Teachers Should Know About the Bootstrap, section 3.2).
     """
     values = np.asarray(list(values), dtype=float)

@@ -98,7 +98,7 @@ class Panel(widgets.VBox):
             # They are read now. Changes made while the work goes on count for the next run.
             parameters = self.parameters
         except InputError as error:
-            self._say(f"That did not work: {error}")
+            self._say(told(error))
             return
         if not _AT_WORK.acquire(blocking=False):
             self._say("A panel is at work already: wait until it is done, or stop it.")

@@ -25,6 +25,7 @@ from .. import archives
 from ..colors import to_srgb
 from ..errors import InputError
 from ..files import whole_file
+from ..hub import first_line
 from ..pictures import decode_photo, known_endings
 
 MAX_BYTES = 200_000_000  # of a file
@@ -157,8 +158,8 @@ def told(error: Exception) -> str:
     """Return any error as a sentence for the page."""
     if isinstance(error, InputError):
         return f"That did not work: {error}"
-    said = str(error).strip().partition("\n")[0]
-    return f"That did not work: {said} ({type(error).__name__})"
+    said, name = first_line(error), type(error).__name__
+    return f"That did not work: {said}" + ("" if said == name else f" ({name})")
 
 
 def load_named(path: Path) -> Image.Image:
